@@ -21,18 +21,20 @@ class Span:
     """Which tokens one forward pass covers, so that an edit can choose among them.
 
     `positions` counts within each row. A token at or beyond its row's `prompt_lengths` was generated; one at or beyond
-    `lengths` is padding.
+    `lengths` is padding. `rows` says which prompt of the request each row continues, since finished rows leave the batch.
     """
 
     positions: Int[Tensor, "batch pos"]
-    prompt_lengths: Int[Tensor, "batch"]
-    lengths: Int[Tensor, "batch"]
+    prompt_lengths: Int[Tensor, " batch"]
+    lengths: Int[Tensor, " batch"]
+    rows: Int[Tensor, " batch"]
 
     @classmethod
     def prompts(cls, lengths: Iterable[int], width: int, device: torch.device | None = None) -> "Span":
         """Return the span of right-padded prompts of these lengths."""
         known = torch.tensor(list(lengths), device=device)
-        return cls(torch.arange(width, device=device).expand(len(known), width), known, known)
+        rows = torch.arange(len(known), device=device)
+        return cls(torch.arange(width, device=device).expand(len(known), width), known, known, rows)
 
     @property
     def is_prompt(self) -> Bool[Tensor, "batch pos"]:
@@ -56,10 +58,14 @@ Change = Callable[[Tensor, Span], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change of the value at one Site; a head's or neuron's Site hands over that slice only."""
+    """A change of the value at one Site; a head's or neuron's Site hands over that slice only.
+
+    `touches` says which tokens the change reaches, for the report; without it every token counts as touched.
+    """
 
     site: Site
     change: Change
+    touches: Callable[[Span], Bool[Tensor, "batch pos"]] = lambda span: span.is_real
 
 
 class Steering(Protocol):

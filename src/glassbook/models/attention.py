@@ -1,0 +1,102 @@
+"""Scaled dot-product attention with grouped queries, and the cache of past keys and values."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from glassbook.core.taps import At
+from glassbook.models.linear import is_widened
+
+
+class KVCache:
+    """Keys and values of the tokens so far, in memory taken once.
+
+    Prompts of unequal length are padded on the right, so a row may have columns that hold no token of its own; `hide` marks
+    them, and no later token sees them.
+    """
+
+    def __init__(self, shape: tuple[int, int, int, int, int], dtype: torch.dtype, device: torch.device) -> None:
+        """Take memory for `shape` = (n_layers, batch, n_kv_heads, columns, d_head)."""
+        self.keys = torch.empty(shape, dtype=dtype, device=device)
+        self.values = torch.empty(shape, dtype=dtype, device=device)
+        self.filled = 0
+        self._visible: Bool[Tensor, "batch columns"] | None = None
+
+    def extend(self, layer: int, k: Float[Tensor, "batch pos kv d"], v: Float[Tensor, "batch pos kv d"]) -> tuple[Tensor, Tensor]:
+        """Store one layer's new keys and values; return all up to them, each `[batch kv columns d]`."""
+        end = self.filled + k.shape[1]
+        self.keys[layer, :, :, self.filled : end] = k.transpose(1, 2)
+        self.values[layer, :, :, self.filled : end] = v.transpose(1, 2)
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def hide(self, lengths: list[int]) -> None:
+        """Mark the filled columns at and beyond each row's length as padding."""
+        if min(lengths) == self.filled:
+            return
+        columns = torch.arange(self.keys.shape[3], device=self.keys.device)
+        ends = torch.tensor(lengths, device=self.keys.device)[:, None]
+        self._visible = (columns < ends) | (columns >= self.filled)
+
+    def mask(self, n_new: int) -> Bool[Tensor, "batch 1 new columns"] | None:
+        """Return which columns each of `n_new` tokens sees, or None where plain causal attention says it all."""
+        if self._visible is None and (n_new == 1 or self.filled == 0):
+            return None
+        end = self.filled + n_new
+        columns = torch.arange(end, device=self.keys.device)
+        mask = (columns <= columns[self.filled :, None])[None, None]
+        return mask if self._visible is None else mask & self._visible[:, None, None, :end]
+
+    def repeated(self, n: int) -> "KVCache":
+        """Return a cache with every row `n` times, for several samples of one prompt."""
+        copy = KVCache.__new__(KVCache)
+        copy.keys, copy.values = self.keys.repeat_interleave(n, 1), self.values.repeat_interleave(n, 1)
+        copy.filled = self.filled
+        copy._visible = None if self._visible is None else self._visible.repeat_interleave(n, 0)
+        return copy
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep only these rows, when the others have finished."""
+        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
+        self._visible = None if self._visible is None else self._visible[rows]
+
+
+def attend(
+    q: Float[Tensor, "batch pos heads d"],
+    k: Float[Tensor, "batch kv columns d"],
+    v: Float[Tensor, "batch kv columns d"],
+    at: At,
+    mask: Bool[Tensor, "rows 1 pos columns"] | None,
+) -> Float[Tensor, "batch pos heads d"]:
+    """Return z, the values mixed by softmax(q k / sqrt(d)), Vaswani et al. 2017 (1706.03762), equation 1.
+
+    Without a mask attention is causal; a single query then sees every column. Scores and pattern are formed only when
+    somebody wants them.
+    """
+    if at.wants("attn_scores", "pattern"):
+        return _attend_openly(q, k, v, at, mask)
+    batch, pos, heads, d = q.shape
+    if is_widened(q, batch * pos):
+        return attend(q.float(), k.float(), v.float(), at, mask).to(q.dtype)
+    if pos == 1:
+        # One query sees all that is visible, so the heads of a group can stand as rows of one product.
+        folded = q.reshape(batch, k.shape[1], heads // k.shape[1], d)
+        return F.scaled_dot_product_attention(folded, k, v, attn_mask=mask).reshape(batch, 1, heads, d)
+    z = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=heads != k.shape[1]
+    )
+    return z.transpose(1, 2)
+
+
+def _attend_openly(q: Tensor, k: Tensor, v: Tensor, at: At, mask: Tensor | None) -> Tensor:
+    batch, pos, heads, d = q.shape
+    kv, columns = k.shape[1], k.shape[2]
+    if mask is None:
+        index = torch.arange(columns, device=q.device)
+        mask = index <= index[columns - pos :, None]
+    grouped = q.reshape(batch, pos, kv, heads // kv, d).permute(0, 2, 3, 1, 4)
+    scores = (grouped @ k.unsqueeze(2).mT).flatten(1, 2) * d**-0.5
+    scores = at("attn_scores", scores.masked_fill(~mask, -torch.inf))
+    pattern = at("pattern", scores.softmax(-1, dtype=torch.float32).to(q.dtype))
+    z = pattern.unflatten(1, (kv, heads // kv)) @ v.unsqueeze(2)
+    return z.flatten(1, 2).transpose(1, 2)

@@ -1,0 +1,54 @@
+"""Which weights these are: a fingerprint of their values, and the lineage that other precisions of them share."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a Run, a vector or a dictionary records about the weights it was made on.
+
+    Equal fingerprints are equal weights, bit for bit. Equal lineages are one model in another quantisation or precision.
+    """
+
+    name: str
+    fingerprint: str
+    lineage: str
+    quantization: str
+    dtype: str
+    tokenizer: str
+
+    @property
+    def label(self) -> str:
+        """Return how a page names these weights, e.g. `SmolLM2-135M-Instruct, dequantized Q4_1`."""
+        return f"{self.name}, {self.quantization}" if self.quantization else self.name
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the fields as plain data."""
+        return asdict(self)
+
+
+def fingerprint(parameters: Iterable[tuple[str, Tensor]]) -> str:
+    """Return the SHA-256 of all parameters: names, precisions, shapes and values, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(parameters, key=lambda pair: pair[0]):
+        digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
+        digest.update(_bytes(value.detach()))
+    return digest.hexdigest()
+
+
+def lineage(origin: str, sizes: dict[str, int], tokenizer: str) -> str:
+    """Return the identity of a model whatever its precision: where it comes from, its shape, its tokenizer."""
+    shape = ",".join(f"{name}={size}" for name, size in sorted(sizes.items()))
+    return hashlib.sha256(f"{origin}|{shape}|{tokenizer}".encode()).hexdigest()
+
+
+def _bytes(value: Tensor) -> memoryview:
+    flat = value.contiguous().cpu().view(-1)
+    array: np.ndarray = flat.view(torch.uint8).numpy()
+    return memoryview(array)

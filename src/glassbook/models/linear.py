@@ -1,0 +1,33 @@
+"""The matrix products of every model here, in the precision that this machine multiplies fastest."""
+
+from jaxtyping import Float
+from torch import Tensor, bfloat16, nn
+from torch.nn import functional as F
+
+from glassbook.core.devices import widens_bfloat16
+
+# Below this many rows a product is bound by reading the weights, and widening them would triple the traffic.
+_WIDENED_ROWS = 32
+
+
+def is_widened(x: Tensor, rows: int) -> bool:
+    """Return whether a bfloat16 product over this many rows is computed in float32 here."""
+    return x.dtype is bfloat16 and rows >= _WIDENED_ROWS and x.device.type == "cpu" and widens_bfloat16()
+
+
+class Linear(nn.Linear):
+    """An affine map whose large bfloat16 products are widened where that is faster."""
+
+    def forward(self, x: Float[Tensor, "*lead d_in"]) -> Float[Tensor, "*lead d_out"]:
+        """Return `x @ weight.T + bias` in the precision of `x`."""
+        return linear(x, self.weight, self.bias)
+
+
+def linear(
+    x: Float[Tensor, "*lead d_in"], weight: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None = None
+) -> Float[Tensor, "*lead d_out"]:
+    """Return `x @ weight.T + bias`; see `is_widened` for bfloat16."""
+    if is_widened(x, x.numel() // x.shape[-1]):
+        wide = F.linear(x.float(), weight.float(), None if bias is None else bias.float())
+        return wide.to(x.dtype)
+    return F.linear(x, weight, bias)

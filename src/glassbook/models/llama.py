@@ -1,0 +1,146 @@
+"""Llama, Touvron et al. 2023 (2302.13971): RMS norm, rotary positions, SwiGLU, grouped-query attention (2305.13245)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from glassbook.core.seeds import generator
+from glassbook.core.taps import At, Taps
+from glassbook.models.architectures import ARCHITECTURES
+from glassbook.models.attention import KVCache, attend
+from glassbook.models.config import Config
+from glassbook.models.linear import Linear, linear
+from glassbook.models.norms import RMSNorm
+from glassbook.models.rotary import Angles, Rotary, rotate
+from glassbook.models.transformer import Transformer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlamaConfig(Config):
+    """Llama's own choices."""
+
+    n_kv_heads: int
+    rope_base: float = 10000.0
+
+    @property
+    def kv_heads(self) -> int:
+        """Return how many heads keys and values have."""
+        return self.n_kv_heads
+
+
+class Attention(nn.Module):
+    """Grouped-query causal self-attention with rotary positions."""
+
+    def __init__(self, config: LlamaConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.d_head = layer, config.d_head
+        self.heads = [config.n_heads, config.n_kv_heads, config.n_kv_heads]
+        self.qkv = Linear(config.d_model, sum(self.heads) * config.d_head, bias=False)
+        self.out = Linear(config.n_heads * config.d_head, config.d_model, bias=False)
+
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], at: At, angles: Angles, mask: Tensor | None, cache: KVCache | None
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Return what the heads write together."""
+        q, k, v = self.qkv(x).unflatten(-1, (sum(self.heads), self.d_head)).split(self.heads, dim=2)
+        q, k, v = at("q", q), at("k", k), at("v", v)
+        q, k = at("rot_q", rotate(q, angles)), at("rot_k", rotate(k, angles))
+        keys, values = cache.extend(self.layer, k, v) if cache else (k.transpose(1, 2), v.transpose(1, 2))
+        z = at("z", attend(q, keys, values, at, mask))
+        if at.wants("result"):
+            per_head = self.out.weight.T.unflatten(0, (self.heads[0], self.d_head))
+            return at("result", torch.einsum("bphd,hdm->bphm", z, per_head)).sum(2)
+        return self.out(z.flatten(2))
+
+
+class MLP(nn.Module):
+    """SwiGLU, Shazeer 2020 (2002.05202), equation 6: silu(gate) * linear, then down."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.d_mlp = config.d_mlp
+        self.gate_up = Linear(config.d_model, 2 * config.d_mlp, bias=False)
+        self.down = Linear(config.d_mlp, config.d_model, bias=False)
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"], at: At) -> Float[Tensor, "batch pos d_model"]:
+        """Return what the neurons write together."""
+        gate, up = self.gate_up(x).split(self.d_mlp, dim=-1)
+        gate, up = at("mlp_pre", gate), at("mlp_pre_linear", up)
+        return self.down(at("mlp_post", F.silu(gate) * up))
+
+
+class Block(nn.Module):
+    """Attention, then MLP, each reading a normed copy of the residual stream and adding to it."""
+
+    def __init__(self, config: LlamaConfig, layer: int) -> None:
+        super().__init__()
+        self.ln1 = RMSNorm(config.d_model, config.norm_eps)
+        self.attn = Attention(config, layer)
+        self.ln2 = RMSNorm(config.d_model, config.norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], at: At, angles: Angles, mask: Tensor | None, cache: KVCache | None
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Return the residual stream after the block."""
+        x = at("resid_pre", x)
+        x = at("resid_mid", x + at("attn_out", self.attn(self.ln1(x, at, "ln1_scale"), at, angles, mask, cache)))
+        return at("resid_post", x + at("mlp_out", self.mlp(self.ln2(x, at, "ln2_scale"), at)))
+
+
+@ARCHITECTURES.add("llama")
+class Llama(Transformer):
+    """The network; `config` says how large."""
+
+    config_class = LlamaConfig
+    missing_sites: ClassVar[tuple[str, ...]] = ("pos_embed",)
+    config: LlamaConfig
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        config.check()
+        self.config = config
+        self.embed = nn.Embedding(config.d_vocab, config.d_model)
+        self.rotary = Rotary(config.d_head, config.rope_base)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        self.ln_final = RMSNorm(config.d_model, config.norm_eps)
+        if not config.tied_embeddings:
+            self.unembed = Linear(config.d_model, config.d_vocab, bias=False)
+
+    @property
+    def unembed_weight(self) -> Float[Tensor, "d_vocab d_model"]:
+        """Return the matrix whose rows score the tokens."""
+        return self.embed.weight if self.config.tied_embeddings else self.unembed.weight
+
+    def enter(self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "batch pos"], taps: Taps) -> Float[Tensor, "batch pos d_model"]:
+        """Return the token embeddings."""
+        return taps.at()("embed", self.embed(tokens))
+
+    def climb(
+        self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], taps: Taps, cache: KVCache | None, first_layer: int = 0
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Return the residual stream after the last block."""
+        longest = cache.filled + resid.shape[1] if cache else resid.shape[1]
+        angles = self.rotary.angles(positions, longest, resid.dtype)
+        mask = cache.mask(resid.shape[1]) if cache else None
+        for layer in range(first_layer, self.config.n_layers):
+            resid = self.blocks[layer](resid, taps.at(layer), angles, mask, cache)
+        return resid
+
+    def read(self, resid: Float[Tensor, "batch pos d_model"], taps: Taps) -> Float[Tensor, "batch pos d_vocab"]:
+        """Return the logits."""
+        at = taps.at()
+        final = at("resid_final", self.ln_final(resid, at, "ln_final_scale"))
+        return at("logits", linear(final, self.unembed_weight))
+
+    def init_weights(self, seed: int) -> None:
+        """Draw N(0, 0.02) for every matrix and ones for the norms."""
+        for name, weight in self.named_parameters():
+            if ".ln" in name or name.startswith("ln_"):
+                nn.init.ones_(weight)
+            else:
+                nn.init.normal_(weight, std=0.02, generator=generator(seed, "init", name))

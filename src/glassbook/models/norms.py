@@ -1,0 +1,32 @@
+"""Layer norm and RMS norm; each can show, and let be edited, the scale that it divides by."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from glassbook.core.taps import At
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer normalization, Ba et al. 2016 (1607.06450), equation 4, with its scale at a Site."""
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"], at: At, site: str) -> Float[Tensor, "batch pos d_model"]:  # type: ignore[override]
+        """Return the normed `x`; where `site` is wanted, what it divides by passes through the tap."""
+        if not at.wants(site):
+            return super().forward(x)
+        centered = x - x.mean(-1, keepdim=True)
+        scale = at(site, (centered.pow(2).mean(-1, keepdim=True) + self.eps).sqrt())
+        return centered / scale * self.weight + self.bias
+
+
+class RMSNorm(nn.RMSNorm):
+    """Root-mean-square normalization, Zhang and Sennrich 2019 (1910.07467), equation 4, with its scale at a Site."""
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"], at: At, site: str) -> Float[Tensor, "batch pos d_model"]:  # type: ignore[override]
+        """Return the normed `x`; where `site` is wanted, what it divides by passes through the tap."""
+        if not at.wants(site):
+            return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+        assert self.eps is not None
+        wide = x.float()
+        scale = at(site, (wide.pow(2).mean(-1, keepdim=True) + self.eps).sqrt().to(x.dtype))
+        return (wide / scale).to(x.dtype) * self.weight
