@@ -92,16 +92,19 @@ class Model:
         return self.run(batch, Taps(edits=[*self.edits_of(steer), *edits]))
 
     def run(self, batch: Prompts, taps: Taps, prompt_lengths: Sequence[int] | None = None) -> Float[Tensor, "batch pos d_vocab"]:
-        """Return the logits of one pass under `taps`.
+        """Return the logits of one pass under `taps`; `prompt_lengths` as in `span`."""
+        taps.span = self.span(batch, prompt_lengths)
+        return self.net(batch.ids, taps)
+
+    def span(self, batch: Prompts, prompt_lengths: Sequence[int] | None = None) -> Span:
+        """Return the span of a pass over the whole batch.
 
         Tokens at or beyond a row's entry in `prompt_lengths` count as generated: so a given text is scored by teacher
         forcing under the same steering that generation would have.
         """
-        if not taps.idle:
-            span = Span.prompts(batch.lengths, batch.ids.shape[1], self.device)
-            given = span.lengths if prompt_lengths is None else torch.tensor(list(prompt_lengths), device=self.device)
-            taps.span = Span(span.positions, given, span.lengths, span.rows)
-        return self.net(batch.ids, taps)
+        span = Span.prompts(batch.lengths, batch.ids.shape[1], self.device)
+        given = span.lengths if prompt_lengths is None else torch.tensor(list(prompt_lengths), device=self.device)
+        return Span(span.positions, given, span.lengths, span.rows)
 
     def edits_of(self, steer: Steer) -> list[Edit]:
         """Return the edits that `steer` asks of this model; raise VectorError where it does not fit."""

@@ -16,7 +16,10 @@ Prompt = str | Sequence[str] | Int[Tensor, "..."] | Sequence[Sequence[int]]
 class Encoder(Protocol):
     """The part of a tokenizer that reading a prompt needs."""
 
-    adds_bos: bool
+    @property
+    def adds_bos(self) -> bool:
+        """Return whether the tokenizer's own policy puts a token before every text."""
+        ...
 
     @property
     def document_start_id(self) -> int | None:

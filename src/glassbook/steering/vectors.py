@@ -1,0 +1,153 @@
+"""A steering vector: a direction at a Site, how it acts, and which weights it was made on."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from glassbook.core.errors import VectorError
+from glassbook.core.sites import Site
+from glassbook.core.taps import Edit
+from glassbook.models.identity import Identity
+from glassbook.models.model import Model
+from glassbook.steering.operators import Operator, Positions, Push, check_choice, stacked
+
+
+class LineageWarning(UserWarning):
+    """A vector is used on another precision or quantization of the model it was made on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SteeringVector:
+    """`values` is one direction, `[width]`, or one for each front token, `[front width]`; `4 * vector` scales the strength.
+
+    `made` says how it was made; `force` allows weights of another lineage and is written into the run.
+    """
+
+    site: Site
+    values: Float[Tensor, "*front width"]
+    identity: Identity
+    operator: Operator = "add"
+    positions: Positions = "all"
+    strength: float = 1.0
+    needs_bos: bool = False
+    force: bool = False
+    made: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_choice(self.operator, self.positions)
+        if not torch.isfinite(self.values).all():
+            raise VectorError(f"the vector for {self.site} holds NaN or infinite numbers; make it again from finite activations")
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.values.shape))
+        return f"<vector at {self.site}: {self.strength:g} x [{shape}], {self.operator} at {self.positions}, norm {self.norm:.3g}>"
+
+    @property
+    def norm(self) -> float:
+        """Return the Euclidean length of what strength 1 adds; over front tokens, the longest."""
+        return float(self.table.norm(dim=-1).max())
+
+    @property
+    def table(self) -> Float[Tensor, "front width"]:
+        """Return the values with their front axis."""
+        return self.values.reshape(-1, self.values.shape[-1])
+
+    def with_(self, **changes: Any) -> "SteeringVector":
+        """Return the vector with some fields changed, e.g. `vector.with_(positions="generated")`."""
+        return replace(self, **changes)
+
+    def __mul__(self, factor: float) -> "SteeringVector":
+        return replace(self, strength=self.strength * factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "SteeringVector":
+        return self * -1.0
+
+    def __add__(self, other: "SteeringVector") -> "SteeringVector":
+        same = (self.site, self.operator, self.positions, self.identity.lineage)
+        if same != (other.site, other.operator, other.positions, other.identity.lineage) or self.operator != "add":
+            raise VectorError(f"{self!r} and {other!r} cannot be summed; give both to steer=[...] instead")
+        values = stacked([self.strength * self.table, other.strength * other.table]).sum(0)
+        is_flat = self.values.ndim == other.values.ndim == 1
+        bos = self.needs_bos or other.needs_bos
+        made = {"sum": [dict(self.made), dict(other.made)]}
+        return replace(self, values=values[0] if is_flat else values, strength=1.0, needs_bos=bos, made=made)
+
+    def __sub__(self, other: "SteeringVector") -> "SteeringVector":
+        return self + -other
+
+    def edits_for(self, model: Model) -> list[Edit]:
+        """Return the edits for `model`: none at strength 0; raise VectorError where width or weights do not fit."""
+        return edits_per_row([self], model)
+
+    def check_fits(self, model: Model) -> None:
+        """Raise VectorError for another width or lineage; warn for another precision or quantization of the same model."""
+        width = 1 if self.site.neuron is not None else model.config.sizes.get(self.site.kind.width, 0)
+        if self.values.shape[-1] != width:
+            raise VectorError(
+                f"the vector has width {self.values.shape[-1]} and {self.site} of {model.identity.name} has width {width}; "
+                f"make the vector on this model"
+            )
+        ours, theirs = self.identity, model.identity
+        if self.force or ours.fingerprint == theirs.fingerprint:
+            return
+        if ours.lineage != theirs.lineage:
+            raise VectorError(
+                f"the vector was made on {ours.label} and this model is {theirs.label}, which is not the same model; "
+                f"make it on this one, or use vector.with_(force=True)"
+            )
+        warnings.warn(
+            f"the vector was made on {ours.label} ({ours.dtype}) and is used on {theirs.label} ({theirs.dtype})",
+            LineageWarning,
+            stacklevel=4,
+        )
+
+
+def edits_per_row(vectors: Sequence[SteeringVector | None], model: Model) -> list[Edit]:
+    """Return the edits that steer row i of a request by `vectors[i]`, at a Site, strength and operator of its own.
+
+    A single vector steers every row; None leaves a row alone.
+    """
+    groups: dict[tuple[Site, Operator, Positions], None] = {}
+    for vector in vectors:
+        if vector is not None:
+            vector.check_fits(model)
+            if vector.strength != 0:
+                groups[vector.site, vector.operator, vector.positions] = None
+    return [_edit(key, vectors, model) for key in groups]
+
+
+def _edit(key: tuple[Site, Operator, Positions], vectors: Sequence[SteeringVector | None], model: Model) -> Edit:
+    site, operator, positions = key
+    mine = [v if v is not None and (v.site, v.operator, v.positions) == key else None for v in vectors]
+    width = next(v for v in mine if v is not None).values.shape[-1]
+    tables = [torch.zeros(1, width) if v is None else v.table for v in mine]
+    strengths = torch.tensor([0.0 if v is None else v.strength for v in mine])
+    place = {"dtype": model.dtype, "device": model.device}
+    push = Push(operator, positions, stacked([t.to(**place) for t in tables]), strengths.to(**place))
+    return Edit(site, push, push.touches)
+
+
+@dataclass(frozen=True, slots=True)
+class PerRow:
+    """Steering that differs from row to row of one batch; None leaves a row unsteered."""
+
+    vectors: Sequence[SteeringVector | None]
+
+    @property
+    def needs_bos(self) -> bool:
+        """Return whether any of the vectors needs the document-start token; it then stands before every row."""
+        return any(vector is not None and vector.needs_bos for vector in self.vectors)
+
+    def edits_for(self, model: Model) -> list[Edit]:
+        """Return the edits for `model`; raise VectorError where one of the vectors does not fit."""
+        if len(self.vectors) == 1:
+            # A table of one row would steer every row of the batch.
+            return edits_per_row([*self.vectors, None], model)
+        return edits_per_row(self.vectors, model)
