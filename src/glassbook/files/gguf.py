@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glassbook.core.errors import FileFormatError, InputError
 from glassbook.files import quants
 from glassbook.files.gguf_values import HeaderReader
-from glassbook.files.reading import ContainerFile, damaged
+from glassbook.files.reading import ContainerFile, damaged, shown
 
 MAGIC = b"GGUF"
 DEFAULT_ALIGNMENT = 32
@@ -151,8 +151,8 @@ def _metadata(reader: HeaderReader, n_pairs: int) -> dict[str, Any]:
     for index in range(n_pairs):
         key = reader.string(f"the key of metadata entry {index}")
         if key in metadata:
-            raise damaged(reader.path, f"its metadata has '{key[:80]}' twice")
-        what = f"metadata entry '{key[:80]}'"
+            raise damaged(reader.path, f"its metadata has '{shown(key)}' twice")
+        what = f"metadata entry '{shown(key)}'"
         metadata[key] = reader.value(reader.u32(what), what)
     return metadata
 
@@ -160,7 +160,7 @@ def _metadata(reader: HeaderReader, n_pairs: int) -> dict[str, Any]:
 def _alignment(reader: HeaderReader, metadata: dict[str, Any]) -> int:
     alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
     if type(alignment) is not int or alignment <= 0 or alignment % 8:
-        raise damaged(reader.path, f"its alignment is {str(alignment)[:40]}, not a positive multiple of 8")
+        raise damaged(reader.path, f"its alignment is {shown(alignment)}, not a positive multiple of 8")
     return alignment
 
 
@@ -169,7 +169,7 @@ def _tensors(reader: HeaderReader, n_tensors: int, alignment: int, file_size: in
     for index in range(n_tensors):
         tensor = _tensor(reader, index, alignment)
         if tensor.name in found:
-            raise damaged(reader.path, f"it lists tensor '{tensor.name}' twice")
+            raise damaged(reader.path, f"it lists tensor '{shown(tensor.name)}' twice")
         found[tensor.name] = tensor
     data_start = reader.position + -reader.position % alignment
     placed = {
@@ -183,7 +183,7 @@ def _tensors(reader: HeaderReader, n_tensors: int, alignment: int, file_size: in
 def _tensor(reader: HeaderReader, index: int, alignment: int) -> GGUFTensor:
     """Return one row of the tensor table, its offset still counted from the data part's start."""
     name = sys.intern(reader.string(f"the name of tensor {index}"))
-    what = f"tensor '{name[:80]}'"
+    what = f"tensor '{shown(name)}'"
     n_axes = reader.u32(what)
     if n_axes > _MOST_AXES:
         raise damaged(reader.path, f"{what} has {n_axes:,} axes; GGUF allows {_MOST_AXES}")
@@ -221,7 +221,7 @@ def _check_places(path: Path, tensors: dict[str, GGUFTensor], file_size: int) ->
     for tensor in sorted(tensors.values(), key=lambda tensor: (tensor.offset, tensor.nbytes)):
         beyond = tensor.offset + tensor.nbytes - file_size
         if beyond > 0:
-            raise damaged(path, f"tensor '{tensor.name[:80]}' ends {beyond:,} bytes behind the file's end")
+            raise damaged(path, f"tensor '{shown(tensor.name)}' ends {beyond:,} bytes behind the file's end")
         if tensor.offset < end:
-            raise damaged(path, f"tensor '{tensor.name[:80]}' overlaps the tensor before it")
+            raise damaged(path, f"tensor '{shown(tensor.name)}' overlaps the tensor before it")
         end = tensor.offset + tensor.nbytes

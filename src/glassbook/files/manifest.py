@@ -10,6 +10,7 @@ import msgspec
 from glassbook.core.errors import FileFormatError
 from glassbook.files.atomic import is_temporary, write_json
 from glassbook.files.hashes import sha256_file
+from glassbook.files.reading import shown
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "glassbook-manifest/1"
@@ -56,11 +57,11 @@ def read_manifest(folder: str | Path) -> Manifest:
         raise FileFormatError(f"'{path}' is damaged ({fault}); make the folder again") from fault
     if stored.format != _FORMAT:
         raise FileFormatError(
-            f"'{path}' has the format '{stored.format[:80]}' and '{_FORMAT}' is read here; update Glassbook"
+            f"'{path}' has the format '{shown(stored.format)}' and '{_FORMAT}' is read here; update Glassbook"
         )
     for name in stored.files:
         if os.path.isabs(name) or ".." in Path(name).parts:
-            raise FileFormatError(f"'{path}' lists '{name}', which lies outside the folder; do not trust this folder")
+            raise FileFormatError(f"'{path}' lists '{shown(name)}', outside the folder; do not trust it")
     return Manifest(stored.files, stored.extra)
 
 

@@ -10,6 +10,11 @@ from glassbook.core.errors import FileFormatError
 Opened = TypeVar("Opened", bound="ContainerFile")
 
 
+def shown(text: object) -> str:
+    """Return a stranger's text as it may stand in an error: short, and without line breaks or control codes."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text)[:80])
+
+
 def damaged(path: Path, fault: str) -> FileFormatError:
     """Return the error for a container that is not what its name says."""
     return FileFormatError(f"'{path}' is damaged or not what its name says: {fault}; fetch or export the file again")

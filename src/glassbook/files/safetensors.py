@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from glassbook.core.errors import FileFormatError, InputError
 from glassbook.files.atomic import atomic_file
-from glassbook.files.reading import ContainerFile, damaged
+from glassbook.files.reading import ContainerFile, damaged, shown
 
 STORED_AS: dict[str, str] = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8",
@@ -172,26 +172,26 @@ def _json_object(path: Path, text: bytes) -> dict[str, Any]:
     try:
         header = json.loads(text.decode(), object_pairs_hook=unique, parse_constant=refuse)
     except (ValueError, RecursionError) as fault:
-        raise damaged(path, f"its header is no valid JSON ({str(fault)[:100]})") from fault
+        raise damaged(path, f"its header is no valid JSON ({shown(fault)})") from fault
     return header
 
 
 def _entry(path: Path, name: str, entry: object) -> TensorInfo:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise damaged(path, f"the entry of tensor '{name[:80]}' is not dtype, shape and data_offsets")
+        raise damaged(path, f"the entry of tensor '{shown(name)}' is not dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in STORED_AS:
         raise FileFormatError(
-            f"'{path}': tensor '{name[:80]}' has the dtype {str(dtype)[:40]}, which cannot be read here; "
+            f"'{path}': tensor '{shown(name)}' has the dtype {shown(dtype)}, which cannot be read here; "
             f"convert it to one of {', '.join(STORED_AS)}"
         )
     if not _sizes(shape) or len(shape) > _MOST_AXES:
-        raise damaged(path, f"the shape of tensor '{name[:80]}' is not a short list of sizes")
+        raise damaged(path, f"the shape of tensor '{shown(name)}' is not a short list of sizes")
     if not _sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise damaged(path, f"the data_offsets of tensor '{name[:80]}' are not a start and a later end")
+        raise damaged(path, f"the data_offsets of tensor '{shown(name)}' are not a start and a later end")
     needed = math.prod(shape) * np.dtype(STORED_AS[dtype]).itemsize
     if needed != offsets[1] - offsets[0]:
-        raise damaged(path, f"tensor '{name[:80]}' needs {needed:,} bytes and is given {offsets[1] - offsets[0]:,}")
+        raise damaged(path, f"tensor '{shown(name)}' needs {needed:,} bytes and is given {offsets[1] - offsets[0]:,}")
     return TensorInfo(name, dtype, tuple(shape), *offsets)
 
 
@@ -205,7 +205,7 @@ def _check_tiling(path: Path, tensors: dict[str, TensorInfo], data_size: int) ->
     for info in sorted(tensors.values(), key=lambda info: (info.start, info.stop)):
         if info.start != end:
             what = "overlaps the tensor before it" if info.start < end else "leaves a hole before it"
-            raise damaged(path, f"tensor '{info.name[:80]}' {what}")
+            raise damaged(path, f"tensor '{shown(info.name)}' {what}")
         end = info.stop
     if end != data_size:
         raise damaged(path, f"its tensors take {end:,} bytes and the file holds {data_size:,}")
