@@ -69,7 +69,7 @@ def shipped_texts() -> Iterator[tuple[str, str]]:
 
 
 def shared_texts(data_folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield (name, text) of pieces of the shared data: verse, encyclopedia, the Declaration of Human Rights in 56 languages."""
+    """Yield (name, text) of pieces of the shared data: verse, encyclopedia, human rights in 56 languages."""
     for name in ("tinyshakespeare", "wikitext2_valid"):
         yield name, gzip.decompress((data_folder / "text" / f"{name}.txt.gz").read_bytes()).decode()[:400_000]
     packed = (data_folder / "text" / "udhr_multilingual.jsonl.gz").read_bytes()

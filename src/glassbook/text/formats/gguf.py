@@ -113,7 +113,7 @@ def _byte_bpe(
 def _sentencepiece(
     metadata: Mapping[str, Any], tokens: list[str], types: list[int], place: str
 ) -> tokenizers.Tokenizer:
-    """Return a SentencePiece BPE tokenizer: the best-scored piece is joined first, what is no piece is spelled in bytes.
+    """Return a SentencePiece BPE tokenizer: the best-scored piece is joined first, the rest is spelled in bytes.
 
     Kudo and Richardson 2018 (arXiv:1808.06226). The merges are not stored; the scores are their order.
     """

@@ -17,7 +17,7 @@ _ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
 
 
 def read_folder(folder: Path | str) -> Tokenizer:
-    """Return the tokenizer of a model folder; raise InputError where there is none, FileFormatError for a damaged one."""
+    """Return the tokenizer of a model folder; raise InputError where none is, FileFormatError where it is damaged."""
     folder = Path(folder)
     config = {**_read_object(folder / "special_tokens_map.json"), **_read_object(folder / "tokenizer_config.json")}
     roles = {role: _content(config[role]) for role in _ROLES if config.get(role) is not None}
