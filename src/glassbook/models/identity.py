@@ -33,12 +33,27 @@ class Identity:
         return asdict(self)
 
 
+class Fingerprint:
+    """The SHA-256 of parameters that are added one by one, in the order of their names."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add one parameter: its name, precision, shape and values."""
+        self._digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
+        self._digest.update(tensor_bytes(value.detach()))
+
+    def hexdigest(self) -> str:
+        """Return the fingerprint of what was added so far."""
+        return self._digest.hexdigest()
+
+
 def fingerprint(parameters: Iterable[tuple[str, Tensor]]) -> str:
     """Return the SHA-256 of all parameters: names, precisions, shapes and values, in the order of their names."""
-    digest = hashlib.sha256()
+    digest = Fingerprint()
     for name, value in sorted(parameters, key=lambda pair: pair[0]):
-        digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
-        digest.update(_bytes(value.detach()))
+        digest.add(name, value)
     return digest.hexdigest()
 
 
@@ -48,7 +63,8 @@ def lineage(origin: str, sizes: dict[str, int], tokenizer: str) -> str:
     return hashlib.sha256(f"{origin}|{shape}|{tokenizer}".encode()).hexdigest()
 
 
-def _bytes(value: Tensor) -> memoryview:
+def tensor_bytes(value: Tensor) -> memoryview:
+    """Return the values of a tensor as bytes, without a copy where it is contiguous and on the CPU."""
     flat = value.contiguous().cpu().view(-1)
     array: np.ndarray = flat.view(torch.uint8).numpy()
     return memoryview(array)

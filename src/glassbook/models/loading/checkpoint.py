@@ -1,0 +1,103 @@
+"""A model on disk, opened and understood but not yet read: its network's shape, where each weight comes from, its facts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from glassbook.core.errors import ModelError
+from glassbook.models import gpt2, llama  # noqa: F401 (importing an architecture registers it)
+from glassbook.models.architectures import ARCHITECTURES
+from glassbook.models.loading.dialect import Dialect, lay_out, make_config
+from glassbook.models.loading.weights import Piece, WeightReader
+from glassbook.models.transformer import Transformer
+from glassbook.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of the weights before they are read.
+
+    `origin` says where the model comes from, the same for all its precisions; `lineage`, `tokenizer` (a fingerprint) and
+    `fingerprints` (by precision) are given by our own folders, which recorded them.
+    """
+
+    name: str
+    origin: str = ""
+    quantization: str = ""
+    lineage: str = ""
+    tokenizer: str = ""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """An open model: `net` is on the meta device, `pieces` fill each of its parameters from `reader`."""
+
+    net: Transformer
+    pieces: Mapping[str, list[Piece]]
+    reader: WeightReader
+    facts: Facts
+    tokenizer: Tokenizer | None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every parameter, in the order of their names."""
+        return parameter_shapes(self.net)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reader.close()
+
+
+def architecture_of(net: Transformer) -> str:
+    """Return the name under which the network's class is registered."""
+    return next(name for name in ARCHITECTURES if ARCHITECTURES.find(name) is type(net))
+
+
+def parameter_shapes(net: Transformer) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter, in the order of their names."""
+    return {name: tuple(weight.shape) for name, weight in sorted(net.named_parameters())}
+
+
+def draft(architecture: str, fields: Mapping[str, Any], reader: WeightReader, place: str) -> Transformer:
+    """Return the network of these configuration fields on the meta device, where weights take no memory.
+
+    Raises ModelError for an architecture that we do not have, or sizes that the file's tensors cannot bear out.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ModelError(
+            f"{place} is of the architecture '{architecture[:60]}'; Glassbook has {', '.join(ARCHITECTURES)}"
+        )
+    network = ARCHITECTURES.find(architecture)
+    config = make_config(network.config_class, fields, place)  # type: ignore[attr-defined]
+    if config.n_layers > len(reader.shapes):
+        raise ModelError(
+            f"{place} says {config.n_layers:,} layers and its weights are {len(reader.shapes):,} tensors in all"
+        )
+    try:
+        with torch.device("meta"):
+            net: Transformer = network(config)
+    except (RuntimeError, OverflowError, TypeError) as fault:
+        raise ModelError(f"{place} says sizes that no network can have; mend it or fetch the model again") from fault
+    return net.requires_grad_(False).eval()
+
+
+def understand(
+    dialect: Dialect, fields: Mapping[str, Any], reader: WeightReader, facts: Facts, tokenizer: Tokenizer | None
+) -> Checkpoint:
+    """Return the checkpoint; raise ModelError where configuration, weights and tokenizer do not fit each other."""
+    net = draft(dialect.architecture, fields, reader, f"'{reader.path}'")
+    pieces = lay_out(dialect, reader, net.config, parameter_shapes(net))
+    if tokenizer is not None and tokenizer.d_vocab > net.config.d_vocab:
+        raise ModelError(
+            f"'{reader.path}' embeds {net.config.d_vocab:,} tokens and its tokenizer knows {tokenizer.d_vocab:,}; "
+            "they belong to different models"
+        )
+    return Checkpoint(net=net, pieces=pieces, reader=reader, facts=facts, tokenizer=tokenizer)

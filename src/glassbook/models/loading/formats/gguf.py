@@ -1,0 +1,159 @@
+"""GGUF as llama.cpp writes it: which metadata are sizes, which tensors are which weights.
+
+Names after https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/constants.py
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from glassbook.core.errors import ModelError
+from glassbook.files.gguf import GGUFFile
+from glassbook.models.loading.dialect import Dialect, Rule, translate
+
+_UNQUANTIZED = ("F32", "F16", "BF16")
+
+LLAMA = Dialect(
+    architecture="llama",
+    keys={
+        "llama.block_count": "n_layers",
+        "llama.embedding_length": "d_model",
+        "llama.attention.head_count": "n_heads",
+        "llama.attention.head_count_kv": "n_kv_heads",
+        "llama.attention.key_length": "d_head",
+        "llama.feed_forward_length": "d_mlp",
+        "llama.context_length": "n_ctx",
+        "llama.attention.layer_norm_rms_epsilon": "norm_eps",
+        "llama.rope.freq_base": "rope_base",
+    },
+    defaults={"n_kv_heads": None, "d_head": None, "rope_base": 10000.0},
+    demands={
+        "llama.rope.scaling.type": ("none",),
+        "llama.rope.scaling.factor": (1.0,),
+        "llama.rope.scale_linear": (1.0,),
+        "llama.expert_count": (0,),
+        "llama.attention.sliding_window": (0,),
+        "llama.attention.clamp_kqv": (0.0,),
+        "llama.attention.causal": (True,),
+        "llama.logit_scale": (1.0,),
+        "llama.embedding_scale": (1.0,),
+        "llama.residual_scale": (1.0,),
+        "llama.attention.scale": (0.0,),
+        "llama.use_parallel_residual": (False,),
+    },
+    rules=(
+        Rule("token_embd.weight", "embed.weight"),
+        Rule("blk.{layer}.attn_norm.weight", "blocks.{layer}.ln1.weight"),
+        Rule("blk.{layer}.attn_q.weight", "blocks.{layer}.attn.qkv.weight", "q", "rotary pairs"),
+        Rule("blk.{layer}.attn_k.weight", "blocks.{layer}.attn.qkv.weight", "k", "rotary pairs"),
+        Rule("blk.{layer}.attn_v.weight", "blocks.{layer}.attn.qkv.weight", "v"),
+        Rule("blk.{layer}.attn_output.weight", "blocks.{layer}.attn.out.weight"),
+        Rule("blk.{layer}.ffn_norm.weight", "blocks.{layer}.ln2.weight"),
+        Rule("blk.{layer}.ffn_gate.weight", "blocks.{layer}.mlp.gate_up.weight", "gate"),
+        Rule("blk.{layer}.ffn_up.weight", "blocks.{layer}.mlp.gate_up.weight", "up"),
+        Rule("blk.{layer}.ffn_down.weight", "blocks.{layer}.mlp.down.weight"),
+        Rule("output_norm.weight", "ln_final.weight"),
+        Rule("output.weight", "unembed.weight"),
+    ),
+)
+
+GPT2 = Dialect(
+    architecture="gpt2",
+    keys={
+        "gpt2.block_count": "n_layers",
+        "gpt2.embedding_length": "d_model",
+        "gpt2.attention.head_count": "n_heads",
+        "gpt2.feed_forward_length": "d_mlp",
+        "gpt2.context_length": "n_ctx",
+        "gpt2.attention.layer_norm_epsilon": "norm_eps",
+    },
+    # llama.cpp computes GPT-2's nonlinearity by the tanh formula whatever the original said.
+    defaults={"act_fn": "gelu_new"},
+    rules=(
+        Rule("token_embd.weight", "embed.weight"),
+        Rule("position_embd.weight", "pos_embed.weight"),
+        *(
+            Rule(f"blk.{{layer}}.{theirs}.{kind}", f"blocks.{{layer}}.{ours}.{kind}")
+            for theirs, ours in {
+                "attn_norm": "ln1", "attn_qkv": "attn.qkv", "attn_output": "attn.out",
+                "ffn_norm": "ln2", "ffn_up": "mlp.up", "ffn_down": "mlp.down",
+            }.items()
+            for kind in ("weight", "bias")
+        ),
+        Rule("output_norm.weight", "ln_final.weight"),
+        Rule("output_norm.bias", "ln_final.bias"),
+        Rule("output.weight", "unembed.weight"),
+    ),
+)  # fmt: skip
+
+DIALECTS = {"llama": LLAMA, "gpt2": GPT2}
+
+
+def find_dialect(file: GGUFFile) -> Dialect:
+    """Return the dialect of the file's architecture; raise ModelError for one that we do not have."""
+    name = file.metadata.get("general.architecture")
+    if name not in DIALECTS:
+        raise ModelError(
+            f"'{file.path}' is of the architecture '{str(name)[:60]}'; Glassbook has {', '.join(DIALECTS)}"
+        )
+    return DIALECTS[name]
+
+
+def read_fields(dialect: Dialect, file: GGUFFile) -> dict[str, Any]:
+    """Return our configuration fields; raise ModelError for what our network does not do."""
+    place = f"'{file.path}'"
+    fields = translate(dialect, file.metadata, place)
+    if "rope_freqs.weight" in file.tensors:
+        raise ModelError(
+            f"{place} scales its rotary angles (rope_freqs.weight), which is not done here; open another model"
+        )
+    fields["d_vocab"] = _vocabulary(file, place)
+    fields["tied_embeddings"] = "output.weight" not in file.tensors
+    _complete_heads(dialect, fields, file.metadata, place)
+    return fields
+
+
+def name_of(metadata: Mapping[str, Any]) -> str:
+    """Return what the file calls its model, or an empty text."""
+    for key in ("general.name", "general.basename"):
+        if isinstance(name := metadata.get(key), str) and name.strip():
+            return name.strip()
+    return ""
+
+
+def quantization_of(file: GGUFFile) -> str:
+    """Return `dequantized Q4_1` for a file most of whose weights are Q4_1, an empty text where they are plain numbers."""
+    counts: Counter[str] = Counter()
+    for tensor in file.tensors.values():
+        if len(tensor.shape) > 1:
+            counts[tensor.kind] += tensor.n_rows * tensor.row
+    kind = counts.most_common(1)[0][0] if counts else "F32"
+    return "" if kind in _UNQUANTIZED else f"dequantized {kind}"
+
+
+def _vocabulary(file: GGUFFile, place: str) -> int:
+    tensor = file.tensors.get("token_embd.weight")
+    if tensor is None or len(tensor.shape) != 2:
+        raise ModelError(f"{place} lacks the matrix 'token_embd.weight'; fetch the file again")
+    return tensor.shape[0]
+
+
+def _complete_heads(dialect: Dialect, fields: dict[str, Any], metadata: Mapping[str, Any], place: str) -> None:
+    """Set the head sizes that the file leaves to be worked out, and refuse heads that differ from each other."""
+    n_heads, d_model = fields["n_heads"], fields["d_model"]
+    if type(n_heads) is not int or type(d_model) is not int or n_heads < 1:
+        raise ModelError(
+            f"{place} gives its layers different numbers of heads, which is not done here; open another model"
+        )
+    if fields.get("d_head") is None:
+        fields["d_head"] = d_model // n_heads
+    if dialect is GPT2:
+        return
+    if fields["n_kv_heads"] is None:
+        fields["n_kv_heads"] = n_heads
+    for key in ("llama.rope.dimension_count", "llama.attention.value_length"):
+        if metadata.get(key, fields["d_head"]) != fields["d_head"]:
+            raise ModelError(
+                f"{place} asks for {key} = {metadata[key]} with heads of {fields['d_head']}, which is not done here; "
+                "open another model"
+            )
