@@ -50,7 +50,7 @@ def fetch_url(url: str, to: str | Path, sha256: str, size: int, progress: Progre
 
 def _transfer(url: str, partial: Path, size: int, progress: Progress | None) -> None:
     """Bring `partial` to `size` bytes, trying again after a dropped connection for as long as it helps."""
-    failures = 0
+    failures, restarted = 0, False
     while _size(partial) < size:
         before = _size(partial)
         try:
@@ -60,7 +60,9 @@ def _transfer(url: str, partial: Path, size: int, progress: Progress | None) -> 
             if refused.code == 416 and before:
                 # The server's file is shorter than what is here, so what is here is no part of it.
                 partial.unlink()
-                continue
+                if not restarted:
+                    restarted = True
+                    continue
             raise SourceError(f"'{url}' was refused ({refused.code} {refused.reason}); check the address") from refused
         except _DROPPED as dropped:
             fault = dropped
@@ -86,7 +88,7 @@ def _request(url: str, partial: Path, size: int, progress: Progress | None) -> N
                 raise
 
 
-def _copy(answer: BinaryIO, file: BinaryIO, size: int, progress: Progress | None, label: str) -> None:
+def _copy(answer: http.client.HTTPResponse, file: BinaryIO, size: int, progress: Progress | None, label: str) -> None:
     # One byte more than is wanted shows a server that sends too much, and no more of it is stored.
     while (room := size + 1 - file.tell()) > 0 and (piece := answer.read(min(_PIECE, room))):
         file.write(piece)

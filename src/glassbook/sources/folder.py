@@ -38,7 +38,7 @@ def find_in_data_folder(relative: str) -> Path | None:
 
 
 @contextmanager
-def open_binary(path: str | Path) -> Iterator[BinaryIO]:
+def open_binary(path: str | Path) -> Iterator[io.BufferedIOBase]:
     """Yield the decompressed bytes of a plain, .gz or .xz file; FileFormatError when they are damaged or missing."""
     path = Path(path)
     try:
@@ -53,18 +53,18 @@ def open_binary(path: str | Path) -> Iterator[BinaryIO]:
         raise FileFormatError(f"'{path}' is damaged ({fault}); fetch it again") from fault
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> io.BufferedIOBase:
     if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        return gzip.GzipFile(path, "rb")
     if path.suffix == ".xz":
-        return cast(BinaryIO, lzma.open(path, "rb"))
+        return lzma.LZMAFile(path, "rb")
     return open(path, "rb")
 
 
 @contextmanager
 def open_text(path: str | Path) -> Iterator[TextIO]:
     """Yield the UTF-8 text of a plain, .gz or .xz file, line ends as they are; FileFormatError when it is damaged."""
-    with open_binary(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+    with open_binary(path) as file, io.TextIOWrapper(cast(BinaryIO, file), encoding="utf-8", newline="") as text:
         yield text
 
 

@@ -66,7 +66,7 @@ def _reporting_bar(repo_id: str, progress: Progress) -> Any:
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **{**options, "file": io.StringIO()})
 
-        def update(self, n: float | None = 1) -> Any:
+        def update(self, n: float | int | None = 1) -> Any:
             shown = super().update(n)
             if self.unit == "B" and self.total:
                 most["done"] = max(most["done"], int(self.n))

