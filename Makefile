@@ -1,0 +1,57 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+BIN := .venv/bin
+RECIPE := pyproject.toml constraints.txt scripts/environment.sh scripts/install_torch.py
+MODEL ?= smollm2-135m
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser)
+TIER := not slow$(if $(CHROMIUM),, and not browser)
+# Two workers share two cores, so each computes with one thread.
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n 2
+
+.PHONY: demo test test-full oracles bench lint install model clean help
+
+demo: install ## set up what is missing, then show the main job on real text (about two minutes)
+	@$(BIN)/glassbook demo
+
+test: lint model ## everything that must hold, in at most eight minutes on two cores
+	@$(if $(CHROMIUM),,echo "No chromium here, so the browser's tests are left out: 'sudo apt-get install chromium' brings it.")
+	@$(BIN)/python scripts/budgets.py
+	@$(PYTEST) -m "$(TIER)" $(TESTS)
+
+test-full: lint model ## the tests of `make test` and the slow ones
+	@$(PYTEST) $(TESTS)
+
+lint: .venv/tests.stamp ## ruff, the floors of the house (import-linter), types (mypy)
+	@$(BIN)/ruff check src tests scripts
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
+
+oracles: .venv/tests.stamp ## rebuild the golden files with the peers, each in an environment under .oracles/
+	@$(BIN)/python scripts/oracles.py
+
+bench: .venv/tests.stamp model ## the benchmarks, each contender in a process of its own
+	@$(BIN)/python benchmarks/run.py
+
+install: .venv/install.stamp ## the environment in .venv, pinned by constraints.txt
+
+model: install ## the default model, fetched once and kept in the cache
+	@$(BIN)/glassbook open $(MODEL) >/dev/null
+
+clean: ## remove what make made here: .venv, .oracles and the tools' caches (never runs, never the model)
+	@rm -rf .venv .oracles .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache build dist src/*.egg-info
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{printf "%-18s %s\n", $$1, $$2}'
+
+.venv/install.stamp: $(RECIPE)
+	@bash scripts/environment.sh
+	@touch $@
+
+.venv/tests.stamp: $(RECIPE)
+	@bash scripts/environment.sh test
+	@touch .venv/install.stamp $@
