@@ -23,7 +23,9 @@ def assemble(
     Beside the weights, a chunk of one tensor is in memory. Where our own folder did not record the fingerprint, the
     weights are hashed on a second thread while the next ones are read.
     """
-    net = checkpoint.net.to(dtype).to_empty(device=device)
+    net = checkpoint.net
+    empty = {name: torch.empty(shape, dtype=dtype, device=device) for name, shape in checkpoint.shapes.items()}
+    net.load_state_dict(empty, assign=True)
     recorded = checkpoint.facts.fingerprints.get(dtype_name(dtype))
     filler = Filler(checkpoint.reader, net.config.d_head)
     digest = Fingerprint()
@@ -49,16 +51,13 @@ def identify(checkpoint: Checkpoint, fingerprint: str, dtype: torch.dtype) -> Id
     The fingerprint is of the weights as loaded, so each precision has its own; of the lineage see `lineage_of`.
     """
     facts = checkpoint.facts
-    tokenizer = facts.tokenizer
-    if not tokenizer and checkpoint.tokenizer is not None:
-        tokenizer = checkpoint.tokenizer.fingerprint
     return Identity(
         name=facts.name,
         fingerprint=fingerprint,
-        lineage=facts.lineage or lineage_of(facts.origin, checkpoint.net.config, tokenizer),
+        lineage=facts.lineage or lineage_of(facts.origin, checkpoint.net.config, facts.tokenizer),
         quantization=facts.quantization,
         dtype=dtype_name(dtype),
-        tokenizer=tokenizer,
+        tokenizer=facts.tokenizer,
     )
 
 

@@ -1,11 +1,12 @@
 """A model on disk, opened and understood but not yet read: its network's shape, where each weight comes from, its facts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from glassbook.core.errors import ModelError
 from glassbook.models import gpt2, llama  # noqa: F401 (importing an architecture registers it)
@@ -56,6 +57,15 @@ class Checkpoint:
         self.reader.close()
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the drawing of initial weights: on the meta device it draws nothing and imports torch's compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def architecture_of(net: Transformer) -> str:
     """Return the name under which the network's class is registered."""
     return next(name for name in ARCHITECTURES if ARCHITECTURES.find(name) is type(net))
@@ -82,7 +92,7 @@ def draft(architecture: str, fields: Mapping[str, Any], reader: WeightReader, pl
             f"{place} says {config.n_layers:,} layers and its weights are {len(reader.shapes):,} tensors in all"
         )
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             net: Transformer = network(config)
     except (RuntimeError, OverflowError, TypeError) as fault:
         raise ModelError(f"{place} says sizes that no network can have; mend it or fetch the model again") from fault
@@ -90,14 +100,16 @@ def draft(architecture: str, fields: Mapping[str, Any], reader: WeightReader, pl
 
 
 def understand(
-    dialect: Dialect, fields: Mapping[str, Any], reader: WeightReader, facts: Facts, tokenizer: Tokenizer | None
+    net: Transformer, dialect: Dialect, reader: WeightReader, facts: Facts, tokenizer: Tokenizer | None
 ) -> Checkpoint:
     """Return the checkpoint; raise ModelError where configuration, weights and tokenizer do not fit each other."""
-    net = draft(dialect.architecture, fields, reader, f"'{reader.path}'")
     pieces = lay_out(dialect, reader, net.config, parameter_shapes(net))
     if tokenizer is not None and tokenizer.d_vocab > net.config.d_vocab:
         raise ModelError(
             f"'{reader.path}' embeds {net.config.d_vocab:,} tokens and its tokenizer knows {tokenizer.d_vocab:,}; "
             "they belong to different models"
         )
+    if tokenizer is not None and not facts.tokenizer:
+        # Before the weights take their memory: spelling out a vocabulary takes tens of megabytes for a moment.
+        facts = replace(facts, tokenizer=tokenizer.fingerprint)
     return Checkpoint(net=net, pieces=pieces, reader=reader, facts=facts, tokenizer=tokenizer)

@@ -53,7 +53,9 @@ def _open_gguf(path: Path) -> Checkpoint:
     )
     has_tokenizer = "tokenizer.ggml.model" in file.metadata
     tokenizer = read_metadata(file.metadata, f"'{path}'") if has_tokenizer else None
-    return understand(dialect, fields, GGUFReader(file), facts, tokenizer)
+    reader = GGUFReader(file)
+    net = draft(dialect.architecture, fields, reader, f"'{path}'")
+    return understand(net, dialect, reader, facts, tokenizer)
 
 
 def _open_folder(folder: Path, weights: list[Path], stated: str) -> Checkpoint:
@@ -68,7 +70,8 @@ def _open_folder(folder: Path, weights: list[Path], stated: str) -> Checkpoint:
     stated = stated or huggingface.name_of(said)
     origin = origin_of(stated) or f"weights {hash_json([sha256_file(file) for file in files])}"
     facts = Facts(name=display_name(stated) or folder.resolve().name, origin=origin)
-    return understand(dialect, fields, reader, facts, _read_tokenizer(folder))
+    net = draft(dialect.architecture, fields, reader, place)
+    return understand(net, dialect, reader, facts, _read_tokenizer(folder))
 
 
 def _open_own(folder: Path, own: own_folder.Description) -> Checkpoint:
@@ -84,7 +87,7 @@ def _open_own(folder: Path, own: own_folder.Description) -> Checkpoint:
         fingerprints=own.fingerprints,
     )
     return understand(
-        own_names(own.architecture, list(parameter_shapes(net))), own.config, reader, facts, _read_tokenizer(folder)
+        net, own_names(own.architecture, list(parameter_shapes(net))), reader, facts, _read_tokenizer(folder)
     )
 
 

@@ -21,7 +21,7 @@ from glassbook.files.safetensors import write_safetensors
 from glassbook.models.identity import Fingerprint, tensor_bytes
 from glassbook.models.loading.assemble import Progress, identify, lineage_of
 from glassbook.models.loading.checkpoint import Checkpoint, architecture_of, parameter_shapes
-from glassbook.models.loading.weights import Filler
+from glassbook.models.loading.weights import Filler, is_finite
 from glassbook.models.model import Model
 from glassbook.models.transformer import Transformer
 from glassbook.text.formats.huggingface import save_folder
@@ -167,7 +167,7 @@ def _write_weights(path: Path, contents: _Contents) -> dict[str, str]:
         yield tensor_bytes(weight)
         for dtype in list(digests):
             loaded = weight.to(dtype)
-            if loaded.sum(dtype=torch.float32).isfinite() or loaded.isfinite().all():
+            if is_finite(loaded):
                 digests[dtype].add(name, loaded)
             else:
                 del digests[dtype]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,9 +14,16 @@ from glassbook.core.errors import ModelError
 from glassbook.files.gguf import GGUFFile
 from glassbook.files.safetensors import SafetensorsFile, TensorInfo
 
-# Small enough to stay in the second-level cache between reading, converting and checking.
-_CHUNK_BYTES = 1 << 20
+# Small enough to stay in the second-level cache between reading, converting and checking; where torch converts, also
+# small enough that it does so on one thread, for waking the others costs more than the work.
+_DIRECT_NUMBERS, _CONVERTED_NUMBERS = 1 << 18, 1 << 15
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_EXPONENTS = {
+    torch.float64: (np.uint64, 0x7FF << 52),
+    torch.float32: (np.uint32, 0xFF << 23),
+    torch.bfloat16: (np.uint16, 0xFF << 7),
+    torch.float16: (np.uint16, 0x1F << 10),
+}
 
 
 class WeightReader(Protocol):
@@ -118,31 +126,32 @@ ARRANGEMENTS: dict[str, Callable[[Tensor, int], Tensor]] = {
 
 
 class Filler:
-    """Fills parameters from a reader through one small buffer, converting the precision and looking for NaN on the way."""
+    """Fills parameters through one small buffer, converting the precision and looking for NaN on the way."""
 
     def __init__(self, reader: WeightReader, d_head: int) -> None:
         self.reader = reader
         self.d_head = d_head
-        self._buffer = torch.empty(_CHUNK_BYTES, dtype=torch.uint8)
+        self._buffer = torch.empty(0, dtype=torch.uint8)
 
     def fill(self, parameter: Tensor, pieces: list[Piece]) -> None:
-        """Fill `parameter` from its pieces; raise ModelError naming a tensor with NaN, or beyond the precision's range."""
+        """Fill `parameter` from its pieces; raise ModelError naming a tensor with NaN or beyond the precision."""
         for piece in pieces:
             self._fill_part(parameter.narrow(0, piece.first, piece.count), piece)
 
     def _fill_part(self, part: Tensor, piece: Piece) -> None:
-        stored = self.reader.dtype(piece.tensor)
+        dtype = self.reader.dtype(piece.tensor)
         view = ARRANGEMENTS[piece.stored](part, self.d_head)
-        is_direct = piece.stored == "as is" and stored == part.dtype and part.device.type == "cpu"
+        is_direct = piece.stored == "as is" and dtype == part.dtype and part.device.type == "cpu"
         stored_rows = piece.shape[0] // len(view)
-        step = _rows_at_once(view, stored)
+        step = _rows_at_once(view, _DIRECT_NUMBERS if is_direct else _CONVERTED_NUMBERS)
         for first in range(0, len(view), step):
             target = view[first : first + step]
-            chunk = target if is_direct else self._chunk(stored, target.shape)
+            chunk = target if is_direct else self._chunk(dtype, target.shape)
             self.reader.read(piece.tensor, first * stored_rows, chunk)
+            converted = chunk.to(part.dtype)
+            self._check(piece.tensor, converted, chunk)
             if not is_direct:
-                target.copy_(chunk)
-            self._check(piece.tensor, target, chunk)
+                target.copy_(converted)
 
     def _chunk(self, dtype: torch.dtype, shape: torch.Size) -> Tensor:
         nbytes = shape.numel() * dtype.itemsize
@@ -150,18 +159,24 @@ class Filler:
             self._buffer = torch.empty(nbytes, dtype=torch.uint8)
         return self._buffer[:nbytes].view(dtype).view(shape)
 
-    def _check(self, name: str, target: Tensor, chunk: Tensor) -> None:
-        # A finite sum proves finite terms; only where the sum overflows must every term be looked at.
-        if target.sum(dtype=torch.float32).isfinite() or target.isfinite().all():
+    def _check(self, name: str, converted: Tensor, chunk: Tensor) -> None:
+        if is_finite(converted):
             return
-        if chunk.isfinite().all():
+        if is_finite(chunk):
             raise ModelError(
-                f"'{self.reader.path}': tensor '{name}' holds numbers beyond {dtype_name(target.dtype)}; open it in float32"
+                f"'{self.reader.path}': tensor '{name}' holds numbers beyond {dtype_name(converted.dtype)}; "
+                "open it in float32"
             )
         raise ModelError(f"'{self.reader.path}': tensor '{name}' holds NaN or infinity; fetch the model again")
 
 
-def _rows_at_once(view: Tensor, stored: torch.dtype) -> int:
-    if view.ndim == 1:
-        return len(view)
-    return max(1, _CHUNK_BYTES // (view[0].numel() * stored.itemsize))
+def is_finite(values: Tensor) -> bool:
+    """Return whether no value of a contiguous tensor on the CPU is NaN or infinite: those have all exponent bits set."""
+    unsigned, mask = _EXPONENTS[values.dtype]
+    bits = values.view(-1).view(torch.uint8).numpy().view(unsigned)
+    return not bits.size or int((bits & unsigned(mask)).max()) != mask
+
+
+def _rows_at_once(view: Tensor, numbers: int) -> int:
+    # Vectors are read whole: in GGUF, where blocks run along the last axis, a vector is one row.
+    return len(view) if view.ndim == 1 else max(1, numbers // view[0].numel())
