@@ -18,7 +18,7 @@ Progress = Callable[[str, int, int], None]
 def assemble(
     checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, progress: Progress | None = None
 ) -> Model:
-    """Return the model of a checkpoint, in this precision on this device; raise ModelError for weights that are no numbers.
+    """Return the model of a checkpoint, in this precision on this device; raise ModelError for NaN in its weights.
 
     Beside the weights, a chunk of one tensor is in memory. Where our own folder did not record the fingerprint, the
     weights are hashed on a second thread while the next ones are read.
@@ -62,12 +62,12 @@ def identify(checkpoint: Checkpoint, fingerprint: str, dtype: torch.dtype) -> Id
 
 
 def lineage_of(origin: str, config: Config, tokenizer: str) -> str:
-    """Return what all precisions and quantizations of one model share: a hash of its origin, its shape and its tokenizer.
+    """Return what all precisions and quantizations of one model share: a hash of its origin, shape and tokenizer.
 
     The origin is the model's name, `owner/` left out and its spelling evened out: the hub id it was opened by (with the
     revision, if one was given), else the name that the file or `config.json` gives it, where our table of known models
-    translates the names that files are known to use. For a file without a name it is the checksum of its weights as they
-    are stored. Our own folders record the lineage and hand it on. So a fine-tuned model whose folder still carries
+    translates the names that files are known to use. For a file without a name it is the checksum of its weights as
+    they are stored. Our own folders record the lineage and hand it on. So a fine-tuned model whose folder still carries
     its parent's name is taken for the parent: the warning that a shared lineage brings is meant for that as well.
     """
     # How far a model is said to read does not change which model it is, and converters disagree about it.

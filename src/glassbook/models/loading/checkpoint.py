@@ -1,4 +1,4 @@
-"""A model on disk, opened and understood but not yet read: its network's shape, where each weight comes from, its facts."""
+"""A model on disk, understood but not yet read: its network's shape, where each weight comes from, its facts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,8 +21,8 @@ from glassbook.text.tokenizer import Tokenizer
 class Facts:
     """What is known of the weights before they are read.
 
-    `origin` says where the model comes from, the same for all its precisions; `lineage`, `tokenizer` (a fingerprint) and
-    `fingerprints` (by precision) are given by our own folders, which recorded them.
+    `origin` says where the model comes from, the same for all its precisions; `tokenizer` is a fingerprint. Our own
+    folders have recorded `lineage` and `fingerprints` (by precision).
     """
 
     name: str

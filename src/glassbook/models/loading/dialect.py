@@ -1,7 +1,7 @@
 """How a foreign format speaks of an architecture of ours: its words for the sizes, its names for the weights.
 
-A dialect is data. Reading one means looking keys up, refusing by name what our network does not do, and laying out which
-stored tensor fills which rows of which parameter.
+A dialect is data. Reading one means looking keys up, refusing by name what our network does not do, and laying out
+which stored tensor fills which rows of which parameter.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""From a path to an open checkpoint: a folder of either form, a GGUF file, a safetensors file beside its `config.json`."""
+"""From a path to an open checkpoint: a folder of either form, a GGUF file, a safetensors file beside `config.json`."""
 
 from pathlib import Path
 from typing import Any

@@ -29,7 +29,7 @@ def find_known(name: str) -> str | None:
 
 
 def display_name(stated: str) -> str:
-    """Return how pages name a model that calls itself `stated`: its usual name where we know it, else without its owner."""
+    """Return how pages name a model that calls itself `stated`: its usual name, or what it says without its owner."""
     known = _recognize(stated)
     return known.name if known else stated.rpartition("/")[2]
 

@@ -28,9 +28,10 @@ def open_model(
 ) -> Model:
     """Return the model that `name` means, its weights in `dtype` on `device`.
 
-    `name` is a known name (`smollm2-135m`), a folder of Hugging Face's form or our own, a `.gguf` file, a `.safetensors`
-    file beside its `config.json`, or a hub id `owner/name` or `owner/name@revision`. A known model is fetched and converted
-    once, and comes from the cache afterwards. `progress` is called with a label, the bytes done and the bytes in all.
+    `name` is a known name (`smollm2-135m`), a folder of Hugging Face's form or our own, a `.gguf` file, a
+    `.safetensors` file beside its `config.json`, or a hub id `owner/name` or `owner/name@revision`. A known model is
+    fetched and converted once, and comes from the cache afterwards. `progress` is called with a label, the bytes done
+    and the bytes in all.
     Raises ModelError for an unknown name or a model we cannot run, FileFormatError for a damaged file, SourceError
     where bytes cannot be fetched.
     """

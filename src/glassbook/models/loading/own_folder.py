@@ -109,7 +109,8 @@ class _Contents:
 def save_model(model: Model, folder: str | Path) -> None:
     """Write a model to `folder` in our own form, all or nothing; `open_model(folder)` gives the same bits back.
 
-    Weights that are no longer those that were opened, because they were trained, become a model with a lineage of its own.
+    Weights that are no longer those that were opened, because they were trained, become a model of its own lineage.
+    Raises InputError for a precision that is not stored.
     """
 
     def name_by(fingerprint: str) -> dict[str, str]:
@@ -118,6 +119,8 @@ def save_model(model: Model, folder: str | Path) -> None:
             facts["lineage"] = lineage_of(fingerprint, model.config, model.identity.tokenizer)
         return facts
 
+    if model.dtype not in _STORED:
+        raise InputError(f"weights in {dtype_name(model.dtype)} are not stored; convert them to {' or '.join(DTYPES)}")
     parameters = dict(model.net.named_parameters())
     _write(Path(folder), _Contents(model.net, model.dtype, parameters.__getitem__, model.tokenizer, name_by))
 

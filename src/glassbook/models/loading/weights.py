@@ -54,15 +54,15 @@ class SafetensorsReader:
                 if name in self._places:
                     raise ModelError(f"'{path}' holds tensor '{name}' in two of its files; fetch the model again")
                 self._places[name] = (file, info)
-        self.shapes = {name: info.shape for name, (_, info) in self._places.items()}
+        self.shapes: Mapping[str, tuple[int, ...]] = {name: info.shape for name, (_, info) in self._places.items()}
 
     def dtype(self, name: str) -> torch.dtype:
         """Return the precision of a tensor; raise ModelError where it is no floating-point number."""
         file, info = self._places[name]
         if info.dtype not in _DTYPES:
             raise ModelError(
-                f"'{file.path}': tensor '{name}' is stored as {info.dtype}; weights are read from {', '.join(_DTYPES)}, "
-                "so open a version of the model that is not quantized"
+                f"'{file.path}': tensor '{name}' is stored as {info.dtype}, and weights are read from "
+                f"{', '.join(_DTYPES)}; open a version of the model that is not quantized"
             )
         return _DTYPES[info.dtype]
 
@@ -70,7 +70,7 @@ class SafetensorsReader:
         """Fill `out` with rows from `first_row` on."""
         file, info = self._places[name]
         row_bytes = info.nbytes // info.shape[0] if info.shape else info.nbytes
-        buffer = memoryview(out.view(-1).view(torch.uint8).numpy())
+        buffer = out.view(-1).view(torch.uint8).numpy().data
         file.read_into(info, buffer, first_row * row_bytes, buffer.nbytes)
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class GGUFReader:
 
     def __init__(self, file: GGUFFile) -> None:
         self.path = file.path
-        self.shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
+        self.shapes: Mapping[str, tuple[int, ...]] = {name: tensor.shape for name, tensor in file.tensors.items()}
         self._file = file
 
     def dtype(self, name: str) -> torch.dtype:
@@ -171,7 +171,7 @@ class Filler:
 
 
 def is_finite(values: Tensor) -> bool:
-    """Return whether no value of a contiguous tensor on the CPU is NaN or infinite: those have all exponent bits set."""
+    """Return whether no value of a contiguous CPU tensor is NaN or infinite: those have all exponent bits set."""
     unsigned, mask = _EXPONENTS[values.dtype]
     bits = values.view(-1).view(torch.uint8).numpy().view(unsigned)
     return not bits.size or int((bits & unsigned(mask)).max()) != mask

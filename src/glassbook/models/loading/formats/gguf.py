@@ -122,7 +122,7 @@ def name_of(metadata: Mapping[str, Any]) -> str:
 
 
 def quantization_of(file: GGUFFile) -> str:
-    """Return `dequantized Q4_1` for a file most of whose weights are Q4_1, an empty text where they are plain numbers."""
+    """Return `dequantized Q4_1` for a file most of whose weights are Q4_1, nothing where they are plain numbers."""
     counts: Counter[str] = Counter()
     for tensor in file.tensors.values():
         if len(tensor.shape) > 1:

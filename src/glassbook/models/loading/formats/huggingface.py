@@ -125,7 +125,7 @@ def read_fields(dialect: Dialect, said: Mapping[str, Any], place: str) -> dict[s
 
 
 def name_of(said: Mapping[str, Any]) -> str:
-    """Return the name `owner/name` or `name` that a `config.json` gives its model; empty for none or a path of a disk."""
+    """Return the name `owner/name` or `name` that a `config.json` gives its model; empty where it is a path."""
     name = said.get("_name_or_path")
     if not isinstance(name, str) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         return ""
