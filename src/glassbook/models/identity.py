@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +12,8 @@ from torch import Tensor
 class Identity:
     """What a Run, a vector or a dictionary records about the weights it was made on.
 
-    Equal fingerprints are equal weights, bit for bit. Equal lineages are one model in another quantisation or precision.
+    Equal fingerprints are equal weights, bit for bit. Equal lineages are one model in another
+    quantization or precision.
     """
 
     name: str
@@ -66,5 +66,4 @@ def lineage(origin: str, sizes: dict[str, int], tokenizer: str) -> str:
 def tensor_bytes(value: Tensor) -> memoryview:
     """Return the values of a tensor as bytes, without a copy where it is contiguous and on the CPU."""
     flat = value.contiguous().cpu().view(-1)
-    array: np.ndarray = flat.view(torch.uint8).numpy()
-    return memoryview(array)
+    return flat.view(torch.uint8).numpy().data
