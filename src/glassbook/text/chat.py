@@ -28,12 +28,14 @@ MAX_CHARS = 8_000_000  # of the text and of every string on the way to it
 # Noncharacters, which no text holds: they stand around a special token of a message while the template runs.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 
+Messages = Sequence[Mapping[str, Any]]
+
 _steps: ContextVar[list[int]] = ContextVar("steps")
 
 
 def render_chat(
     template: str,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Messages | Any,
     bos: str = "",
     eos: str = "",
     add_generation_prompt: bool = True,
@@ -68,7 +70,7 @@ def render_chat(
         _steps.reset(token)
 
 
-def mark(messages: Sequence[Mapping[str, Any]], special: Iterable[str]) -> list[Any]:
+def mark(messages: Messages, special: Iterable[str]) -> list[Any]:
     """Return `messages` with every special token that they spell marked as the message's own plain text."""
     names = sorted(filter(None, special), key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, names)) or r"(?!)")
@@ -90,8 +92,8 @@ def split_marked(text: str) -> list[tuple[str, bool]]:
     return [(piece, index % 2 == 0) for index, piece in enumerate(clean)]
 
 
-def _check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
-    if isinstance(messages, str | Mapping) or not messages:
+def _check_messages(messages: Messages | Any) -> None:
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
         raise InputError("a chat is a list of messages such as {'role': 'user', 'content': 'Hello'}; give at least one")
     for number, message in enumerate(messages):
         for key in ("role", "content"):
