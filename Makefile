@@ -32,7 +32,7 @@ lint: .venv/tests.stamp ## ruff, the floors of the house (import-linter), types 
 	@$(BIN)/mypy
 
 oracles: .venv/tests.stamp ## rebuild the golden files with the peers, each in an environment under .oracles/
-	@$(BIN)/python scripts/oracles.py
+	@$(BIN)/python scripts/oracles/run.py
 
 bench: .venv/tests.stamp model ## the benchmarks, each contender in a process of its own
 	@$(BIN)/python benchmarks/run.py

@@ -23,8 +23,8 @@ if ! usable "$python" && ! usable "$base"; then
   fi
 fi
 usable "$python" || "$base" -m venv --clear .venv
-pip install --quiet "$(grep '^pip==' constraints.txt)"
+pip install -qq "$(grep '^pip==' constraints.txt)"
 "$python" scripts/install_torch.py
 say 'Installing the other packages …'
-pip install --quiet --constraint constraints.txt setuptools
-pip install --quiet --constraint constraints.txt --no-build-isolation --editable "$what"
+pip install -qq --constraint constraints.txt setuptools
+pip install -qq --constraint constraints.txt --no-build-isolation --editable "$what"
