@@ -6,7 +6,7 @@ back; a value that a fused kernel never forms (the attention pattern) is formed 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -68,6 +68,7 @@ class Edit:
     touches: Callable[[Span], Bool[Tensor, "batch pos"]] = lambda span: span.is_real
 
 
+@runtime_checkable
 class Steering(Protocol):
     """Anything that can be given to a model as `steer=`: it knows its edits, and whether it needs the BOS token."""
 

@@ -97,6 +97,6 @@ def _attend_openly(q: Tensor, k: Tensor, v: Tensor, at: At, mask: Tensor | None)
     grouped = q.reshape(batch, pos, kv, heads // kv, d).permute(0, 2, 3, 1, 4)
     scores = (grouped @ k.unsqueeze(2).mT).flatten(1, 2) * d**-0.5
     scores = at("attn_scores", scores.masked_fill(~mask, -torch.inf))
-    pattern = at("pattern", scores.softmax(-1, dtype=torch.float32).to(q.dtype))
+    pattern = at("pattern", scores.softmax(-1, dtype=torch.promote_types(q.dtype, torch.float32)).to(q.dtype))
     z = pattern.unflatten(1, (kv, heads // kv)) @ v.unsqueeze(2)
     return z.flatten(1, 2).transpose(1, 2)

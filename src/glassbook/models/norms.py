@@ -1,7 +1,7 @@
 """Layer norm and RMS norm; each can show, and let be edited, the scale that it divides by."""
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor, float32, nn, promote_types
 from torch.nn import functional as F
 
 from glassbook.core.taps import At
@@ -27,6 +27,6 @@ class RMSNorm(nn.RMSNorm):
         if not at.wants(site):
             return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
         assert self.eps is not None
-        wide = x.float()
+        wide = x.to(promote_types(x.dtype, float32))
         scale = at(site, (wide.pow(2).mean(-1, keepdim=True) + self.eps).sqrt().to(x.dtype))
         return (wide / scale).to(x.dtype) * self.weight

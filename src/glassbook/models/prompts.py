@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -13,6 +13,7 @@ from glassbook.core.errors import InputError
 Prompt = str | Sequence[str] | Int[Tensor, "..."] | Sequence[Sequence[int]]
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """The part of a tokenizer that reading a prompt needs."""
 

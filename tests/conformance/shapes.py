@@ -1,0 +1,129 @@
+"""The one table of the conformance suite: for each architecture its shapes, and what transformers calls the same.
+
+A new architecture is one more row; every test of the suite then runs on it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GPT2Config as TheirGPT2Config
+from transformers import LlamaConfig as TheirLlamaConfig
+from transformers import PretrainedConfig
+
+from glassbook.models.config import Config
+from glassbook.models.gpt2 import GPT2Config
+from glassbook.models.llama import LlamaConfig
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One architecture: the shapes to test, its configuration in transformers, its weights from theirs to ours."""
+
+    shapes: Mapping[str, Any]
+    their_config: Callable[[Any], PretrainedConfig]
+    our_weights: Callable[[Weights, Any], dict[str, Tensor]]
+
+
+def _gpt2_config(c: GPT2Config) -> PretrainedConfig:
+    return TheirGPT2Config(
+        n_embd=c.d_model, n_layer=c.n_layers, n_head=c.n_heads, n_inner=c.d_mlp, vocab_size=c.d_vocab,
+        n_positions=c.n_ctx,
+        activation_function=c.act_fn, layer_norm_epsilon=c.norm_eps, tie_word_embeddings=c.tied_embeddings,
+    )  # fmt: skip
+
+
+def _gpt2_weights(theirs: Weights, c: GPT2Config) -> dict[str, Tensor]:
+    found = {"embed.weight": theirs["transformer.wte.weight"], "pos_embed.weight": theirs["transformer.wpe.weight"]}
+    found |= {f"ln_final.{part}": theirs[f"transformer.ln_f.{part}"] for part in ("weight", "bias")}
+    maps = {"attn.qkv": "attn.c_attn", "attn.out": "attn.c_proj", "mlp.up": "mlp.c_fc", "mlp.down": "mlp.c_proj"}
+    norms = {"ln1": "ln_1", "ln2": "ln_2"}
+    for layer in range(c.n_layers):
+        for ours, name in (maps | norms).items():
+            weight = theirs[f"transformer.h.{layer}.{name}.weight"]
+            found[f"blocks.{layer}.{ours}.weight"] = weight.T if ours in maps else weight
+            found[f"blocks.{layer}.{ours}.bias"] = theirs[f"transformer.h.{layer}.{name}.bias"]
+    return found if c.tied_embeddings else found | {"unembed.weight": theirs["lm_head.weight"]}
+
+
+def _llama_config(c: LlamaConfig) -> PretrainedConfig:
+    return TheirLlamaConfig(
+        hidden_size=c.d_model, num_hidden_layers=c.n_layers, num_attention_heads=c.n_heads,
+        num_key_value_heads=c.n_kv_heads, head_dim=c.d_head, intermediate_size=c.d_mlp, vocab_size=c.d_vocab, max_position_embeddings=c.n_ctx,
+        rms_norm_eps=c.norm_eps, tie_word_embeddings=c.tied_embeddings,
+        rope_parameters={"rope_type": "default", "rope_theta": c.rope_base},
+    )  # fmt: skip
+
+
+def _llama_weights(theirs: Weights, c: LlamaConfig) -> dict[str, Tensor]:
+    found = {"embed.weight": theirs["model.embed_tokens.weight"], "ln_final.weight": theirs["model.norm.weight"]}
+    parts = {
+        "ln1": ["input_layernorm"],
+        "attn.qkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+        "attn.out": ["self_attn.o_proj"],
+        "ln2": ["post_attention_layernorm"],
+        "mlp.gate_up": ["mlp.gate_proj", "mlp.up_proj"],
+        "mlp.down": ["mlp.down_proj"],
+    }
+    for layer in range(c.n_layers):
+        for ours, names in parts.items():
+            found[f"blocks.{layer}.{ours}.weight"] = torch.cat(
+                [theirs[f"model.layers.{layer}.{name}.weight"] for name in names]
+            )
+    return found if c.tied_embeddings else found | {"unembed.weight": theirs["lm_head.weight"]}
+
+
+# The shape called `golden` is the one whose values `oracles/make_site_golden.py` wrote down.
+ROWS: dict[str, Row] = {
+    "gpt2": Row(
+        {
+            "golden": GPT2Config(
+                n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=40, d_vocab=80, n_ctx=16, norm_eps=1e-5,
+                tied_embeddings=True,
+            ),
+            "untied, exact gelu, three layers": GPT2Config(
+                n_layers=3, d_model=64, n_heads=4, d_head=16, d_mlp=160, d_vocab=131, n_ctx=64, norm_eps=1e-6,
+                tied_embeddings=False, act_fn="gelu",
+            ),
+            "one layer, one head": GPT2Config(
+                n_layers=1, d_model=16, n_heads=1, d_head=16, d_mlp=16, d_vocab=50, n_ctx=32, norm_eps=1e-5,
+                tied_embeddings=True,
+            ),
+        },
+        _gpt2_config,
+        _gpt2_weights,
+    ),
+    "llama": Row(
+        {
+            "golden": LlamaConfig(
+                n_layers=2, d_model=24, n_heads=4, d_head=8, d_mlp=40, d_vocab=80, n_ctx=16, norm_eps=1e-5,
+                tied_embeddings=False, n_kv_heads=2,
+            ),
+            "like SmolLM2: tied, three queries to a key": LlamaConfig(
+                n_layers=2, d_model=72, n_heads=9, d_head=8, d_mlp=192, d_vocab=131, n_ctx=64, norm_eps=1e-5,
+                tied_embeddings=True, n_kv_heads=3, rope_base=100000.0,
+            ),
+            "one layer, one key head, heads wider than the stream": LlamaConfig(
+                n_layers=1, d_model=24, n_heads=3, d_head=12, d_mlp=33, d_vocab=50, n_ctx=32, norm_eps=1e-6,
+                tied_embeddings=True, n_kv_heads=1,
+            ),
+            "every query its own key": LlamaConfig(
+                n_layers=2, d_model=32, n_heads=4, d_head=8, d_mlp=64, d_vocab=80, n_ctx=64, norm_eps=1e-5,
+                tied_embeddings=False, n_kv_heads=4,
+            ),
+        },
+        _llama_config,
+        _llama_weights,
+    ),
+}  # fmt: skip
+
+CASES = [(architecture, label) for architecture, row in ROWS.items() for label in row.shapes]
+
+
+def config_of(architecture: str, label: str) -> Config:
+    """Return one shape of the table."""
+    return ROWS[architecture].shapes[label]
