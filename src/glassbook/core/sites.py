@@ -67,9 +67,13 @@ _NEURON_NAMES = ("mlp_pre", "mlp_pre_linear", "mlp_post")
 _LEGACY = {kind.legacy: name for name, kind in KINDS.items()}
 _TOWERS = ("enc", "dec")
 
-_OURS = re.compile(r"(?:(?P<tower>[a-z]+)\.)?(?:L(?P<layer>\d+)\.)?(?:H(?P<head>\d+)\.)?(?P<name>[a-z][a-z0-9_]*)(?:\.N(?P<neuron>\d+))?")
-_THEIRS = re.compile(r"(?:(?P<tower>[a-z]+)\.)?blocks\.(?P<layer>\d+)\.(?P<legacy>[a-z0-9_.]+)")
-_PATTERN = re.compile(r"(?P<tower>(?:[a-z]+\.)?)L(?P<layers>\*|\d+-\d+)\.(?P<rest>.+)")
+# Nine digits at most: no model has more, and Python refuses to read thousands.
+_N = r"[0-9]{1,9}"
+_OURS = re.compile(
+    rf"(?:(?P<tower>[a-z]+)\.)?(?:L(?P<layer>{_N})\.)?(?:H(?P<head>{_N})\.)?(?P<name>[a-z][a-z0-9_]*)(?:\.N(?P<neuron>{_N}))?"
+)
+_THEIRS = re.compile(rf"(?:(?P<tower>[a-z]+)\.)?blocks\.(?P<layer>{_N})\.(?P<legacy>[a-z0-9_.]+)")
+_PATTERN = re.compile(rf"(?P<tower>(?:[a-z]+\.)?)L(?P<layers>\*|{_N}-{_N})\.(?P<rest>.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ class Site:
 def _unknown(text: str) -> str:
     near = get_close_matches(text.rpartition(".")[2], KINDS, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"no Site is spelled '{text}'; {hint}write L<layer>.<name> with a name of: {', '.join(KINDS)}"
+    return f"no Site is spelled '{text[:80]}'; {hint}write L<layer>.<name> with a name of: {', '.join(KINDS)}"
 
 
 def expand(patterns: str | Site | Iterable[str | Site], n_layers: int) -> list[Site]:
