@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from glassbook.core.devices import DTYPES, dtype_name
-from glassbook.core.errors import FileFormatError
+from glassbook.core.errors import FileFormatError, InputError, ModelError
 from glassbook.files.atomic import atomic_folder, write_json
 from glassbook.files.hashes import sha256_bytes, sha256_file
 from glassbook.files.manifest import read_manifest, write_manifest
@@ -110,7 +110,7 @@ def save_model(model: Model, folder: str | Path) -> None:
     """Write a model to `folder` in our own form, all or nothing; `open_model(folder)` gives the same bits back.
 
     Weights that are no longer those that were opened, because they were trained, become a model of its own lineage.
-    Raises InputError for a precision that is not stored.
+    Raises InputError for a precision that is not stored, ModelError for NaN.
     """
 
     def name_by(fingerprint: str) -> dict[str, str]:
@@ -167,6 +167,8 @@ def _write_weights(path: Path, contents: _Contents) -> dict[str, str]:
 
     def content(name: str) -> Iterator[memoryview]:
         weight = contents.read(name).detach().cpu().contiguous()
+        if not is_finite(weight):
+            raise ModelError(f"'{name}' holds NaN or infinity, so the model is not saved; go back to sound weights")
         yield tensor_bytes(weight)
         for dtype in list(digests):
             loaded = weight.to(dtype)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ _EXPONENTS = {
 }
 
 
+@runtime_checkable
 class WeightReader(Protocol):
     """A source of stored tensors; `path` is what an error names."""
 

@@ -132,19 +132,18 @@ def name_of(said: Mapping[str, Any]) -> str:
     return name
 
 
-def _rope_base(said: Mapping[str, Any], place: str) -> float:
+def _rope_base(said: Mapping[str, Any], place: str) -> Any:
     """Return the base of the rotary angles, which releases of transformers have written in three ways."""
     rope = said.get("rope_parameters") or said.get("rope_scaling") or {}
     if not isinstance(rope, Mapping):
         raise ModelError(f"{place} gives rope_parameters that are no table of values; mend it or fetch the model again")
-    kind = rope.get("rope_type", rope.get("type", "default"))
+    kind = rope.get("rope_type") or rope.get("type") or "default"
     if kind != "default":
         raise ModelError(
             f"{place} scales its rotary angles ({str(kind)[:60]}), which is not done here; open another model"
         )
-    if rope.get("partial_rotary_factor", 1.0) != 1.0:
+    if (rope.get("partial_rotary_factor") or 1.0) != 1.0:
         raise ModelError(
             f"{place} turns only a part of each head (partial_rotary_factor); open a model that turns all of it"
         )
-    base: float = rope.get("rope_theta", said.get("rope_theta", 10000.0))
-    return base
+    return rope.get("rope_theta") or said.get("rope_theta") or 10000.0
