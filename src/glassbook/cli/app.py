@@ -1,0 +1,78 @@
+"""The entry of the command line: which verbs there are, and the one way in.
+
+Verbs load by name and what they need loads when they are called, so that help never waits for torch.
+"""
+
+import importlib
+import io
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from glassbook.cli.door import guarded
+from glassbook.cli.options import opened_up
+
+VERBS = {
+    "doctor": "doctor",
+    "open": "open_verb",
+    "generate": "generate",
+}
+"""The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A model may write any character, and a terminal of another encoding must not end the work.
+            stream.reconfigure(errors="replace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Return the exit status of one command.
+
+    0 done, 1 a check did not hold, 2 what was asked cannot be done, 130 stopped by Ctrl-C.
+    """
+
+    def work() -> int:
+        command = typer.main.get_command(build())
+        with command.make_context("glassbook", list(arguments) or ["--help"]) as context:
+            status: int | None = command.invoke(context)
+            return status or 0
+
+    return guarded(work)
+
+
+def build() -> typer.Typer:
+    """Return the application with every verb in it."""
+    # Boxes and colors are for eyes; a pipe gets help that is the same everywhere.
+    style: Literal["rich"] | None = "rich" if sys.stdout.isatty() else None
+    app = typer.Typer(add_completion=False, rich_markup_mode=style, pretty_exceptions_enable=False)
+    app.callback()(about)
+    for verb, name in VERBS.items():
+        found = getattr(importlib.import_module(f"glassbook.cli.{verb}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=verb)
+        else:
+            app.command(verb)(opened_up(found))
+    return app
+
+
+def _print_version(asked: bool) -> bool:
+    if asked:
+        typer.echo(version("glassbook"))
+        raise typer.Exit
+    return asked
+
+
+Version = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+]
+
+
+def about(show_version: Version = False) -> None:
+    """Open real transformers, read and steer their insides, and keep every number with the run that measured it."""
