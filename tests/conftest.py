@@ -6,11 +6,26 @@ import os
 # on a machine whose cores are busy with other tests.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-torch.set_num_threads(2)
+DEFAULT_MODEL = "smollm2-135m"
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 settings.register_profile(
     "glassbook", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("glassbook")
+
+
+@pytest.fixture(scope="session")
+def default_model() -> object:
+    """Return the default model in float32; a test that asks for it is skipped where the model is not cached."""
+    # Here and not above, since modules loaded before the tests begin escape the check of shapes and types.
+    from glassbook.models.loading.opening import open_model
+    from glassbook.models.loading.known import converted_folder
+
+    if not converted_folder(DEFAULT_MODEL).exists():
+        pytest.skip(f"{DEFAULT_MODEL} is not in the cache; `make model` fetches it")
+    return open_model(DEFAULT_MODEL)

@@ -37,9 +37,7 @@ def test_the_decorator_hands_back_what_it_files() -> None:
 
 
 def test_a_miss_names_the_near_name_and_what_there_is() -> None:
-    with pytest.raises(
-        GlassbookError, match="no shape is named 'sqare'; did you mean 'square'. known: circle, disc, square"
-    ):
+    with pytest.raises(GlassbookError, match=r"named .sqare.; did you mean .square.\? known: circle, disc, square"):
         shelf().find("sqare")
     with pytest.raises(GlassbookError, match="no shape is named 'zzz'; known: circle"):
         shelf().find("zzz")

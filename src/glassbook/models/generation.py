@@ -83,9 +83,9 @@ class _Decoding:
         self.draws = [generator(self.how.seed, "sample", row % n) for row in self.rows]
         prompts = [completion.prompt_tokens for completion in self.completions]
         self.seen = Seen(prompts, net.config.d_vocab, self.device) if self.how.penalizes else None
-        longest = max(batch.lengths)
-        self.room = net.config.n_ctx - longest
-        columns = min(net.config.n_ctx, longest + self.how.max_new_tokens)
+        # The last token of a row is drawn and not read, so it needs neither a place in the context nor a column.
+        steps = min(self.how.max_new_tokens - 1, net.config.n_ctx - min(batch.lengths))
+        columns = max(batch.lengths) + steps
         self.cache = net.new_cache(len(batch.lengths), columns) if request.use_cache else None
 
     def pieces(self) -> Iterator[Piece]:
@@ -140,7 +140,7 @@ class _Decoding:
         return self.taps
 
     def _tensor(self, values: list[int] | list[list[int]]) -> Int[Tensor, "..."]:
-        return torch.tensor(values, device=self.device)
+        return torch.tensor(values, dtype=torch.long, device=self.device)
 
     def _record(self, span: Span, owners: list[list[int]]) -> None:
         """Note which tokens of this pass the edits touch, for every continuation that each row stands for."""
@@ -178,7 +178,8 @@ class _Decoding:
                     said.stopped_by = "stop string"
                     ended.append(row)
                     continue
-            if len(said.tokens) >= self.room and len(said.tokens) < self.how.max_new_tokens:
+            is_full = len(said.prompt_tokens) + len(said.tokens) > self.net.config.n_ctx
+            if is_full and len(said.tokens) < self.how.max_new_tokens:
                 said.stopped_by = "context"
                 ended.append(row)
         for row in ended:
@@ -186,16 +187,18 @@ class _Decoding:
         self._drop(ended)
 
     def _finish(self, row: int) -> Iterator[Piece]:
-        """Yield what a row still held back."""
+        """Yield what a row still held back, and mark the tokens that no pass has read as untouched."""
+        said = self.completions[row]
+        said.touched += [False] * (len(said.prompt_tokens) + len(said.tokens) - len(said.touched))
         if self.texts and (rest := self.texts[row].finish()):
-            self.completions[row].text += rest
+            said.text += rest
             yield Piece(row, rest)
 
     def _drop(self, ended: list[int]) -> None:
         if not ended:
             return
         kept = [i for i, row in enumerate(self.rows) if row not in ended]
-        index = self._tensor(kept).long()
+        index = self._tensor(kept)
         self.rows = [self.rows[i] for i in kept]
         self.draws = [self.draws[i] for i in kept]
         if self.seen:

@@ -14,7 +14,7 @@ from glassbook.models.config import Config
 from glassbook.models.generation import Completion, Piece, Request, complete, stream
 from glassbook.models.identity import Identity
 from glassbook.models.prompts import Prompt, Prompts, read_prompts
-from glassbook.models.sampling import Sampling
+from glassbook.models.sampling import read_sampling
 from glassbook.models.transformer import Transformer
 from glassbook.text.tokenizer import Tokenizer
 
@@ -65,7 +65,7 @@ class Model:
         batch = read_prompts(prompt, self.tokenizer, self.config.n_ctx, self.config.d_vocab, prepend_bos)
         return Prompts(batch.ids.to(self.device), batch.lengths)
 
-    def to_tokens(self, prompt: Prompt, prepend_bos: bool | None = None) -> Int[Tensor, "batch pos"]:
+    def to_tokens(self, prompt: Prompt | Prompts, prepend_bos: bool | None = None) -> Int[Tensor, "batch pos"]:
         """Return the ids of a text or texts, padded on the right.
 
         `prepend_bos` puts the document-start token in front; None follows the tokenizer's own policy.
@@ -76,7 +76,7 @@ class Model:
         """Return the text of one row of ids."""
         return self._tokenizer.decode(_ids(tokens))
 
-    def to_str_tokens(self, prompt: Prompt, prepend_bos: bool | None = None) -> list[str]:
+    def to_str_tokens(self, prompt: Prompt | Prompts, prepend_bos: bool | None = None) -> list[str]:
         """Return the tokens of one prompt, each as readable text."""
         return self._tokenizer.token_strings(self.read(prompt, prepend_bos).row(0))
 
@@ -85,10 +85,10 @@ class Model:
         return self._tokenizer.token_id(text)
 
     def __call__(
-        self, prompt: Prompt, *, steer: Steer = None, edits: Sequence[Edit] = (), prepend_bos: bool | None = None
+        self, prompt: Prompt | Prompts, *, steer: Steer = None, edits: Sequence[Edit] = (), prepend_bos: bool | None = None
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """Return the logits at every position, steered or edited where asked."""
-        batch = self.read(prompt, prepend_bos or (True if needs_bos(steer) else prepend_bos))
+        batch = self.read(prompt, True if prepend_bos is None and needs_bos(steer) else prepend_bos)
         return self.run(batch, Taps(edits=[*self.edits_of(steer), *edits]))
 
     def run(self, batch: Prompts, taps: Taps, prompt_lengths: Sequence[int] | None = None) -> Float[Tensor, "batch pos d_vocab"]:
@@ -113,7 +113,7 @@ class Model:
             check_site(edit.site, self.config.sizes, self.site_names)
         return edits
 
-    def generate(self, prompt: Prompt, **options: Any) -> Any:
+    def generate(self, prompt: Prompt | Prompts, **options: Any) -> Any:
         """Return the continuation as text; a list of texts for several prompts or `n_samples` > 1.
 
         Options are those of `complete`.
@@ -122,7 +122,7 @@ class Model:
         is_single = isinstance(prompt, str) and len(done) == 1
         return done[0].text if is_single else [one.text for one in done]
 
-    def complete(self, prompt: Prompt, **options: Any) -> list[Completion]:
+    def complete(self, prompt: Prompt | Prompts, **options: Any) -> list[Completion]:
         """Return every continuation with its tokens, why it stopped and which tokens steering touched.
 
         Options: the fields of `Sampling` (max_new_tokens, temperature, top_k, top_p, min_p, the penalties, stop,
@@ -131,23 +131,17 @@ class Model:
         """
         return complete(self.net, self.tokenizer, self._request(prompt, options))
 
-    def stream(self, prompt: Prompt, **options: Any) -> Iterator[Piece]:
+    def stream(self, prompt: Prompt | Prompts, **options: Any) -> Iterator[Piece]:
         """Yield pieces of text as they come, options as in `complete`; closing the iterator cancels at once."""
         return stream(self.net, self.tokenizer, self._request(prompt, options))
 
-    def _request(self, prompt: Prompt, options: dict[str, Any]) -> Request:
+    def _request(self, prompt: Prompt | Prompts, options: dict[str, Any]) -> Request:
         steer = options.pop("steer", None)
         bos = options.pop("prepend_bos", None)
         batch = self.read(prompt, True if bos is None and needs_bos(steer) else bos)
         edits = [*self.edits_of(steer), *options.pop("edits", ())]
         own = {name: options.pop(name) for name in ("n_samples", "use_cache", "should_stop") if name in options}
-        stop = options.pop("stop", ())
-        try:
-            how = Sampling(stop=(stop,) if isinstance(stop, str) else tuple(stop), **options)
-        except TypeError as fault:
-            known = ", ".join(Sampling.__dataclass_fields__)
-            raise InputError(f"generation has no option called {str(fault).rpartition(' ')[2]}; it has {known}") from None
-        return Request(batch=batch, how=how, edits=edits, **own)
+        return Request(batch=batch, how=read_sampling(options), edits=edits, **own)
 
     @property
     def _tokenizer(self) -> Tokenizer:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glassbook.core.errors import InputError
 
-Prompt = str | Sequence[str] | Int[Tensor, "..."] | Sequence[Sequence[int]]
+Prompt = str | Sequence[str] | Int[Tensor, "..."] | Sequence[int] | Sequence[Sequence[int]]
 
 
 @runtime_checkable
@@ -60,6 +60,8 @@ def read_prompts(prompt: Prompt | Prompts, encoder: Encoder | None, n_ctx: int, 
         batch = prompt
     elif isinstance(prompt, Tensor):
         rows = prompt if prompt.ndim == 2 else prompt.unsqueeze(0)
+        if prompt.is_floating_point():
+            raise InputError(f"the prompt holds {prompt.dtype} numbers; give token ids, which are whole numbers")
         if prompt.ndim not in (1, 2) or rows.numel() == 0:
             raise InputError(f"the prompt has shape {tuple(prompt.shape)}; give token ids as [batch pos], with at least one token")
         batch = Prompts(rows.long(), [rows.shape[1]] * rows.shape[0])
@@ -69,10 +71,12 @@ def read_prompts(prompt: Prompt | Prompts, encoder: Encoder | None, n_ctx: int, 
     return batch
 
 
-def _rows(prompt: str | Sequence[str] | Sequence[Sequence[int]], encoder: Encoder | None, prepend_bos: bool | None) -> list[list[int]]:
+def _rows(prompt: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]], encoder: Encoder | None, prepend_bos: bool | None) -> list[list[int]]:
     items = [prompt] if isinstance(prompt, str) else list(prompt)
     if not items:
         raise InputError("there is no prompt; give at least one text")
+    if isinstance(items[0], int):
+        items = [items]
     rows = [_encode(item, encoder, prepend_bos) if isinstance(item, str) else [int(i) for i in item] for item in items]
     for number, row in enumerate(rows):
         if not row:

@@ -1,6 +1,9 @@
 """From logits to the next token: penalties, temperature, the truncations, a draw."""
 
+import math
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -33,11 +36,13 @@ class Sampling:
     def __post_init__(self) -> None:
         rules = {
             "max_new_tokens": (self.max_new_tokens >= 1, "at least 1"),
-            "temperature": (self.temperature >= 0, "0 or more"),
+            "temperature": (0 <= self.temperature < math.inf, "0 or more"),
             "top_k": (self.top_k >= 0, "0 (off) or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "min_p": (0 <= self.min_p < 1, "at least 0 and below 1"),
-            "repetition_penalty": (self.repetition_penalty > 0, "above 0"),
+            "repetition_penalty": (0 < self.repetition_penalty < math.inf, "above 0"),
+            "frequency_penalty": (math.isfinite(self.frequency_penalty), "a finite number"),
+            "presence_penalty": (math.isfinite(self.presence_penalty), "a finite number"),
         }
         for name, (holds, rule) in rules.items():
             if not holds:
@@ -49,6 +54,32 @@ class Sampling:
     def penalizes(self) -> bool:
         """Return whether tokens seen before change the logits."""
         return bool(self.frequency_penalty or self.presence_penalty or self.repetition_penalty != 1.0)
+
+
+_WHOLE = ("max_new_tokens", "top_k", "seed")
+
+
+def read_sampling(options: dict[str, Any]) -> Sampling:
+    """Return the sampling that options ask for, `stop` a string or several; raise InputError for what is no option."""
+    fields = Sampling.__dataclass_fields__
+    for name in options:
+        if name not in fields:
+            raise InputError(f"generation has no option called '{name}'; it has {', '.join(fields)}")
+    return Sampling(**{name: _option(name, value) for name, value in options.items()})
+
+
+def _option(name: str, value: Any) -> Any:
+    if name == "stop":
+        stops = [value] if isinstance(value, str) else value
+        if not isinstance(stops, list | tuple) or not all(isinstance(text, str) for text in stops):
+            raise InputError(f"stop = {value!r} cannot be used; give a string or a list of strings")
+        return tuple(stops)
+    if name == "stop_at_eos":
+        return bool(value)
+    if not isinstance(value, Integral if name in _WHOLE else Real):
+        kind = "a whole number" if name in _WHOLE else "a number"
+        raise InputError(f"{name} = {value!r} cannot be used; it must be {kind}")
+    return int(value) if name in _WHOLE else float(value)
 
 
 class Seen:
@@ -85,7 +116,7 @@ def probabilities(logits: Float[Tensor, "rows d_vocab"], how: Sampling) -> Float
         logits = logits.masked_fill(logits < kth, -torch.inf)
     probs = logits.softmax(-1)
     if how.top_p < 1.0:
-        ordered, index = probs.sort(-1, descending=True, stable=True)
+        ordered, index = probs.sort(dim=-1, descending=True, stable=True)
         beyond = ordered.cumsum(-1) - ordered >= how.top_p
         probs = probs.masked_fill(beyond.scatter(-1, index, beyond), 0.0)
     if how.min_p > 0.0:
