@@ -68,10 +68,14 @@ class ActivationCache(Mapping[Site, Tensor]):
             raise SiteError(f"no layer of '{name}' was captured; ask for 'L*.{name}'")
         return _joined([self._values[site] for site in sites])
 
-    def accumulated_resid(self, layer: int | None = None, incl_mid: bool = False) -> Float[Tensor, "component batch pos d_model"]:
+    def accumulated_resid(
+        self, layer: int | None = None, incl_mid: bool = False
+    ) -> Float[Tensor, "component batch pos d_model"]:
         """Return the residual stream as it stands before each block up to `layer`, and after the last where None."""
         last = self._layer(layer)
-        parts = [self[name, i] for i in range(last) for name in (("resid_pre", "resid_mid") if incl_mid else ("resid_pre",))]
+        parts = [
+            self[name, i] for i in range(last) for name in (("resid_pre", "resid_mid") if incl_mid else ("resid_pre",))
+        ]
         top = self["resid_post", last - 1] if last == self.model.config.n_layers else self["resid_pre", last]
         return torch.stack([*parts, top])
 
@@ -93,7 +97,7 @@ class ActivationCache(Mapping[Site, Tensor]):
         """Return what every head below `layer` writes, layer by layer, head by head (biases left out)."""
         parts = []
         for i in range(self._layer(layer)):
-            result = self["result", i] if ("result", i) in self else self._results(i)
+            result = self["result", i] if f"L{i}.result" in self else self._results(i)
             parts.append(result.movedim(2, 0))
         return torch.cat(parts)
 
@@ -101,9 +105,12 @@ class ActivationCache(Mapping[Site, Tensor]):
         """Return the names of the components of `stack_head_results`."""
         return [f"L{i}H{head}" for i in range(self._layer(layer)) for head in range(self.model.config.n_heads)]
 
-    def apply_ln_to_stack(self, stack: Float[Tensor, "component batch pos d_model"]) -> Float[Tensor, "component batch pos d_model"]:
+    def apply_ln_to_stack(
+        self, stack: Float[Tensor, "component batch pos d_model"]
+    ) -> Float[Tensor, "component batch pos d_model"]:
         """Return each component as the final norm scales it, the scale frozen at the captured `ln_final_scale`."""
         norm = self.model.net.get_submodule("ln_final")
+        assert isinstance(norm, nn.LayerNorm | nn.RMSNorm)
         centered = stack - stack.mean(-1, keepdim=True) if isinstance(norm, nn.LayerNorm) else stack
         return centered / self["ln_final_scale"] * norm.weight
 
@@ -154,7 +161,8 @@ def _joined(values: Sequence[Tensor]) -> Tensor:
     first = values[0]
     step = first.numel()
     neighbors = all(
-        value.is_contiguous() and value.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        value.is_contiguous()
+        and value.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
         and value.storage_offset() == first.storage_offset() + i * step
         for i, value in enumerate(values)
     )

@@ -74,7 +74,9 @@ def below(sites: list[Site], stop_at_layer: int | None) -> list[Site]:
         return sites
     kept = [site for site in sites if (site.layer < stop_at_layer if site.layer is not None else "embed" in site.name)]
     if not kept:
-        raise InputError(f"no Site asked for lies below layer {stop_at_layer}; raise stop_at_layer or ask for earlier Sites")
+        raise InputError(
+            f"no Site asked for lies below layer {stop_at_layer}; raise stop_at_layer or ask for earlier Sites"
+        )
     return kept
 
 
@@ -118,7 +120,10 @@ class Store:
         index = None if self.index is None else self.index[rows]
 
         def writer(site: Site) -> Callable[[Tensor], None]:
-            return lambda value: self.buffers[site][rows].copy_(_at_positions(value, index, site)) and None
+            def write(value: Tensor) -> None:
+                self.buffers[site][rows] = _at_positions(value, index, site).to(self.dtype)
+
+            return write
 
         return {site: writer(site) for site in self.sites}
 
@@ -127,12 +132,16 @@ class Store:
         return self.buffers
 
 
-def _capture_graph(model: Model, batch: Prompts, sites: list[Site], edits: list[Edit], reading: Reading) -> ActivationCache:
+def _capture_graph(
+    model: Model, batch: Prompts, sites: list[Site], edits: list[Edit], reading: Reading
+) -> ActivationCache:
     """Return values that belong to a graph; their gradients are kept."""
     values: dict[Site, Tensor] = {}
     index = _index(reading.positions, batch.lengths, batch.ids.shape[1])
     if index is not None or reading.dtype or reading.batch_size:
-        raise InputError("grad=True keeps whole values in the model's precision; leave out positions, dtype and batch_size")
+        raise InputError(
+            "grad=True keeps whole values in the model's precision; leave out positions, dtype and batch_size"
+        )
 
     def keeper(site: Site) -> Edit:
         def keep(value: Tensor, _: object) -> Tensor:

@@ -26,13 +26,17 @@ class Prefix:
                 self.resid = kept[0]
 
     @classmethod
-    def below(cls, model: Model, batch: Prompts, edits: Sequence[Sequence[Edit]], prompt_lengths: Sequence[int] | None = None) -> "Prefix":
+    def below(
+        cls, model: Model, batch: Prompts, edits: Sequence[Sequence[Edit]], prompt_lengths: Sequence[int] | None = None
+    ) -> "Prefix":
         """Return the prefix below the lowest layer that any of several sets of edits touches."""
         touched = [edit.site.layer for one in edits for edit in one]
         layer = min((0 if at is None else at for at in touched), default=model.config.n_layers - 1)
         return cls(model, batch, layer, prompt_lengths)
 
-    def logits(self, edits: Sequence[Edit], read_at: Sequence[int] | None = None) -> Float[Tensor, "batch read d_vocab"]:
+    def logits(
+        self, edits: Sequence[Edit], read_at: Sequence[int] | None = None
+    ) -> Float[Tensor, "batch read d_vocab"]:
         """Return the logits under `edits`, all of them at or above the prefix, at one position of each row or everywhere."""
         net, taps = self.model.net, Taps(edits=edits, span=self.span)
         with torch.inference_mode():

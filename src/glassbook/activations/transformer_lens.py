@@ -42,7 +42,9 @@ def all_sites(model: Model) -> list[Site]:
     """Return every Site of the model, per-head results left out since they are n_heads times the residual stream."""
     layers = range(model.config.n_layers)
     names = [name for name in model.site_names if name != "result"]
-    return [site for name in names for site in ([Site(name, i) for i in layers] if KINDS[name].per_layer else [Site(name)])]
+    return [
+        site for name in names for site in ([Site(name, i) for i in layers] if KINDS[name].per_layer else [Site(name)])
+    ]
 
 
 def run_with_cache(
@@ -102,5 +104,7 @@ def _chosen(model: Model, names: NamesFilter) -> list[Site]:
         return model.sites(list(names))
     found = [site for site in all_sites(model) if names(site.legacy)]
     if not found:
-        raise SiteError("the names filter chooses no Site of this model; it is asked about names like 'blocks.0.hook_resid_pre'")
+        raise SiteError(
+            "the names filter chooses no Site of this model; it is asked about names like 'blocks.0.hook_resid_pre'"
+        )
     return found

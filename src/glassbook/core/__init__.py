@@ -1,0 +1,1 @@
+"""Sites, taps, seeds, devices, registry, errors: what every other room speaks."""

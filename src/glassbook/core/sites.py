@@ -48,7 +48,9 @@ KINDS: dict[str, Kind] = {
     "attn_scores": Kind(_SQUARE, "attn.hook_attn_scores", "scaled scores before the softmax, -inf where masked"),
     "pattern": Kind(_SQUARE, "attn.hook_pattern", "attention probabilities"),
     "z": Kind(_HEADS, "attn.hook_z", "values mixed by the pattern, per head"),
-    "result": Kind(("batch", "pos", "n_heads", "d_model"), "attn.hook_result", "what each head writes, without the bias"),
+    "result": Kind(
+        ("batch", "pos", "n_heads", "d_model"), "attn.hook_result", "what each head writes, without the bias"
+    ),
     "attn_out": Kind(_RESID, "hook_attn_out", "what attention writes to the residual stream"),
     "resid_mid": Kind(_RESID, "hook_resid_mid", "the residual stream between attention and MLP"),
     "ln2_scale": Kind(_SCALE, "ln2.hook_scale", "what the norm before the MLP divides by"),
@@ -58,11 +60,18 @@ KINDS: dict[str, Kind] = {
     "mlp_out": Kind(_RESID, "hook_mlp_out", "what the MLP writes to the residual stream"),
     "resid_post": Kind(_RESID, "hook_resid_post", "the residual stream where the block ends"),
     "ln_final_scale": Kind(_SCALE, "ln_final.hook_scale", "what the final norm divides by", per_layer=False),
-    "resid_final": Kind(_RESID, "ln_final.hook_normalized", "the normed stream that the unembedding reads", per_layer=False),
+    "resid_final": Kind(
+        _RESID, "ln_final.hook_normalized", "the normed stream that the unembedding reads", per_layer=False
+    ),
     "logits": Kind(("batch", "pos", "d_vocab"), "hook_logits", "next-token scores before the softmax", per_layer=False),
 }
 
-_HEAD_AXIS = {name: kind.axes.index(axis) for name, kind in KINDS.items() for axis in ("n_heads", "n_kv_heads") if axis in kind.axes}
+_HEAD_AXIS = {
+    name: kind.axes.index(axis)
+    for name, kind in KINDS.items()
+    for axis in ("n_heads", "n_kv_heads")
+    if axis in kind.axes
+}
 _NEURON_NAMES = ("mlp_pre", "mlp_pre_linear", "mlp_post")
 _LEGACY = {kind.legacy: name for name, kind in KINDS.items()}
 _TOWERS = ("enc", "dec")
@@ -194,4 +203,6 @@ def check_site(site: Site, sizes: dict[str, int], names: Iterable[str]) -> None:
         axis = site.kind.axes[site.part[0]]
         if site.part[1] >= sizes[axis]:
             what = "head" if site.head is not None else "neuron"
-            raise SiteError(f"Site '{site}' is beyond the last {what}; {what}s at {site.name} run from 0 to {sizes[axis] - 1}")
+            raise SiteError(
+                f"Site '{site}' is beyond the last {what}; {what}s at {site.name} run from 0 to {sizes[axis] - 1}"
+            )

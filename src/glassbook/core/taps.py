@@ -177,7 +177,9 @@ class Taps:
 
 def _same_form(new: Tensor, old: Tensor, site: Site) -> Tensor:
     if new.shape != old.shape:
-        raise InputError(f"the edit at {site} returned shape {tuple(new.shape)}; return the shape it was given, {tuple(old.shape)}")
+        raise InputError(
+            f"the edit at {site} returned shape {tuple(new.shape)}; return the shape it was given, {tuple(old.shape)}"
+        )
     return new.to(old.dtype)
 
 

@@ -23,7 +23,9 @@ class KVCache:
         self.filled = 0
         self._visible: Bool[Tensor, "batch columns"] | None = None
 
-    def extend(self, layer: int, k: Float[Tensor, "batch pos kv d"], v: Float[Tensor, "batch pos kv d"]) -> tuple[Tensor, Tensor]:
+    def extend(
+        self, layer: int, k: Float[Tensor, "batch pos kv d"], v: Float[Tensor, "batch pos kv d"]
+    ) -> tuple[Tensor, Tensor]:
         """Store one layer's new keys and values; return all up to them, each `[batch kv columns d]`."""
         end = self.filled + k.shape[1]
         self.keys[layer, :, :, self.filled : end] = k.transpose(1, 2)

@@ -37,7 +37,9 @@ class Config:
             if size < 1:
                 raise ModelError(f"the configuration says {name} = {size}; it must be at least 1")
         if self.n_heads % self.kv_heads:
-            raise ModelError(f"{self.n_heads} query heads cannot share {self.kv_heads} key/value heads evenly; mend the configuration")
+            raise ModelError(
+                f"{self.n_heads} query heads cannot share {self.kv_heads} key/value heads evenly; mend the configuration"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""

@@ -113,13 +113,20 @@ class GPT2(Transformer):
         """Return the matrix whose rows score the tokens."""
         return self.embed.weight if self.config.tied_embeddings else self.unembed.weight
 
-    def enter(self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "batch pos"], taps: Taps) -> Float[Tensor, "batch pos d_model"]:
+    def enter(
+        self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "batch pos"], taps: Taps
+    ) -> Float[Tensor, "batch pos d_model"]:
         """Return token embeddings plus position embeddings."""
         at = taps.at()
         return at("embed", self.embed(tokens)) + at("pos_embed", self.pos_embed(positions))
 
     def climb(
-        self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], taps: Taps, cache: KVCache | None, first_layer: int = 0
+        self,
+        resid: Float[Tensor, "batch pos d_model"],
+        positions: Int[Tensor, "batch pos"],
+        taps: Taps,
+        cache: KVCache | None,
+        first_layer: int = 0,
     ) -> Float[Tensor, "batch pos d_model"]:
         """Return the residual stream after the last block."""
         mask = cache.mask(resid.shape[1]) if cache else None

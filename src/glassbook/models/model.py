@@ -85,13 +85,20 @@ class Model:
         return self._tokenizer.token_id(text)
 
     def __call__(
-        self, prompt: Prompt | Prompts, *, steer: Steer = None, edits: Sequence[Edit] = (), prepend_bos: bool | None = None
+        self,
+        prompt: Prompt | Prompts,
+        *,
+        steer: Steer = None,
+        edits: Sequence[Edit] = (),
+        prepend_bos: bool | None = None,
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """Return the logits at every position, steered or edited where asked."""
         batch = self.read(prompt, True if prepend_bos is None and needs_bos(steer) else prepend_bos)
         return self.run(batch, Taps(edits=[*self.edits_of(steer), *edits]))
 
-    def run(self, batch: Prompts, taps: Taps, prompt_lengths: Sequence[int] | None = None) -> Float[Tensor, "batch pos d_vocab"]:
+    def run(
+        self, batch: Prompts, taps: Taps, prompt_lengths: Sequence[int] | None = None
+    ) -> Float[Tensor, "batch pos d_vocab"]:
         """Return the logits of one pass under `taps`; `prompt_lengths` as in `span`."""
         taps.span = self.span(batch, prompt_lengths)
         return self.net(batch.ids, taps)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -50,7 +50,9 @@ class Prompts:
         return self.ids[i, : self.lengths[i]].tolist()
 
 
-def read_prompts(prompt: Prompt | Prompts, encoder: Encoder | None, n_ctx: int, d_vocab: int, prepend_bos: bool | None = None) -> Prompts:
+def read_prompts(
+    prompt: Prompt | Prompts, encoder: Encoder | None, n_ctx: int, d_vocab: int, prepend_bos: bool | None = None
+) -> Prompts:
     """Return the prompt as a batch of ids.
 
     `prepend_bos` puts the document-start token before each text; None follows the tokenizer's own policy. Raises InputError
@@ -63,7 +65,9 @@ def read_prompts(prompt: Prompt | Prompts, encoder: Encoder | None, n_ctx: int, 
         if prompt.is_floating_point():
             raise InputError(f"the prompt holds {prompt.dtype} numbers; give token ids, which are whole numbers")
         if prompt.ndim not in (1, 2) or rows.numel() == 0:
-            raise InputError(f"the prompt has shape {tuple(prompt.shape)}; give token ids as [batch pos], with at least one token")
+            raise InputError(
+                f"the prompt has shape {tuple(prompt.shape)}; give token ids as [batch pos], with at least one token"
+            )
         batch = Prompts(rows.long(), [rows.shape[1]] * rows.shape[0])
     else:
         batch = Prompts.of(_rows(prompt, encoder, prepend_bos))
@@ -71,12 +75,16 @@ def read_prompts(prompt: Prompt | Prompts, encoder: Encoder | None, n_ctx: int, 
     return batch
 
 
-def _rows(prompt: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]], encoder: Encoder | None, prepend_bos: bool | None) -> list[list[int]]:
-    items = [prompt] if isinstance(prompt, str) else list(prompt)
-    if not items:
+def _rows(
+    prompt: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
+    encoder: Encoder | None,
+    prepend_bos: bool | None,
+) -> list[list[int]]:
+    if len(prompt) == 0 and not isinstance(prompt, str):
         raise InputError("there is no prompt; give at least one text")
-    if isinstance(items[0], int):
-        items = [items]
+    # One list of ids is one prompt, as one string is.
+    is_single = isinstance(prompt, str) or isinstance(prompt[0], int)
+    items: list[Any] = [prompt] if is_single else list(prompt)
     rows = [_encode(item, encoder, prepend_bos) if isinstance(item, str) else [int(i) for i in item] for item in items]
     for number, row in enumerate(rows):
         if not row:
@@ -102,4 +110,6 @@ def _check(batch: Prompts, n_ctx: int, d_vocab: int) -> None:
         raise InputError(f"prompt {row} has {longest} tokens and this model reads at most {n_ctx}; shorten it")
     low, high = int(batch.ids.min()), int(batch.ids.max())
     if low < 0 or high >= d_vocab:
-        raise InputError(f"token id {low if low < 0 else high} is outside the vocabulary of {d_vocab}; use this model's own tokenizer")
+        raise InputError(
+            f"token id {low if low < 0 else high} is outside the vocabulary of {d_vocab}; use this model's own tokenizer"
+        )

@@ -124,7 +124,9 @@ def probabilities(logits: Float[Tensor, "rows d_vocab"], how: Sampling) -> Float
     return probs / probs.sum(-1, keepdim=True)
 
 
-def choose(logits: Float[Tensor, "rows d_vocab"], how: Sampling, generators: list[torch.Generator]) -> Int[Tensor, " rows"]:
+def choose(
+    logits: Float[Tensor, "rows d_vocab"], how: Sampling, generators: list[torch.Generator]
+) -> Int[Tensor, " rows"]:
     """Return one token for each row; every row draws from its own generator, so no row depends on its neighbors."""
     if how.temperature == 0.0:
         return logits.argmax(-1)

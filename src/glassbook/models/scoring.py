@@ -28,7 +28,9 @@ def token_log_probs(
         return scores.masked_fill(~real, 0.0)
 
 
-def perplexity(model: Model, tokens: Sequence[int], window: int, n_tokens: int | None = None, steer: Steer = None) -> float:
+def perplexity(
+    model: Model, tokens: Sequence[int], window: int, n_tokens: int | None = None, steer: Steer = None
+) -> float:
     """Return exp of the mean loss per predicted token, over windows that do not overlap and see nothing before them.
 
     A window of `w` tokens makes `w - 1` predictions; no BOS is added unless `steer` needs it. `n_tokens` bounds how many
@@ -37,7 +39,9 @@ def perplexity(model: Model, tokens: Sequence[int], window: int, n_tokens: int |
     ids = list(tokens if n_tokens is None else tokens[:n_tokens])
     rows = [ids[i : i + window] for i in range(0, len(ids) - window + 1, window)]
     if not rows or window < 2:
-        raise InputError(f"{len(ids)} tokens do not fill one window of {window}; give more text or a smaller window (2 or more)")
+        raise InputError(
+            f"{len(ids)} tokens do not fill one window of {window}; give more text or a smaller window (2 or more)"
+        )
     start = model.tokenizer.document_start_id if model.tokenizer and needs_bos(steer) else None
     total, count = 0.0, 0
     for row in rows:

@@ -28,12 +28,19 @@ class Transformer(nn.Module, ABC):
         """Return the matrix whose rows score the tokens."""
 
     @abstractmethod
-    def enter(self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "batch pos"], taps: Taps) -> Float[Tensor, "batch pos d_model"]:
+    def enter(
+        self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "batch pos"], taps: Taps
+    ) -> Float[Tensor, "batch pos d_model"]:
         """Return the residual stream before the first block."""
 
     @abstractmethod
     def climb(
-        self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], taps: Taps, cache: KVCache | None, first_layer: int = 0
+        self,
+        resid: Float[Tensor, "batch pos d_model"],
+        positions: Int[Tensor, "batch pos"],
+        taps: Taps,
+        cache: KVCache | None,
+        first_layer: int = 0,
     ) -> Float[Tensor, "batch pos d_model"]:
         """Return the residual stream after the last block, begun at `first_layer`."""
 

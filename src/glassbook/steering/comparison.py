@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from glassbook.models.model import Model
 from glassbook.models.generation import Completion
+from glassbook.models.model import Model
 from glassbook.steering.controls import random_directions
 from glassbook.steering.effects import Progress, choice_log_odds, completion_perplexity
 from glassbook.steering.vectors import SteeringVector
@@ -82,9 +82,17 @@ def measure_effect(
     odds = choice_log_odds(model, items, steers, progress=progress).tolist()
     # The instruction is read behind the same document start as the steered prompts.
     bos = True if vector.needs_bos else None
-    prompted = choice_log_odds(model, items, instruction=instruction, prepend_bos=bos)[0].tolist() if instruction else None
+    prompted = (
+        choice_log_odds(model, items, instruction=instruction, prepend_bos=bos)[0].tolist() if instruction else None
+    )
     return Effect(
-        label=label, unsteered=odds[0], steered=odds[1], flipped=odds[2], randoms=odds[3:], prompted=prompted, instruction=instruction
+        label=label,
+        unsteered=odds[0],
+        steered=odds[1],
+        flipped=odds[2],
+        randoms=odds[3:],
+        prompted=prompted,
+        instruction=instruction,
     )
 
 

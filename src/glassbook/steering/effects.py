@@ -45,7 +45,12 @@ def choice_log_odds(
 
 
 def _chunk_log_odds(
-    model: Model, items: Sequence[ChoiceItem], edits: list[list[Edit]], instruction: str, bos: bool | None, progress: Progress | None
+    model: Model,
+    items: Sequence[ChoiceItem],
+    edits: list[list[Edit]],
+    instruction: str,
+    bos: bool | None,
+    progress: Progress | None,
 ) -> Float[Tensor, "steers items"]:
     prompts = [model.read(instruction + item.prompt, bos).row(0) for item in items]
     options = [[_ids(model, item.positive), _ids(model, item.negative)] for item in items]
@@ -64,7 +69,11 @@ def _chunk_log_odds(
 
 
 def _one_token(
-    model: Model, prompts: list[list[int]], options: list[list[list[int]]], edits: list[list[Edit]], progress: Progress | None
+    model: Model,
+    prompts: list[list[int]],
+    options: list[list[list[int]]],
+    edits: list[list[Edit]],
+    progress: Progress | None,
 ) -> Float[Tensor, "steers items"]:
     """Return the log-odds of one-token options, which share their prompt: one row says both."""
     batch = model.read(Prompts.of(prompts))
@@ -109,7 +118,9 @@ def perplexity_ratio(model: Model, windows: Sequence[Sequence[int]], vector: Ste
     steered, plain = (token_log_probs(model, batch, steer)[:, first:].double() for steer in (vector, None))
     count = sum(length - 1 - first for length in batch.lengths)
     if count < 1:
-        raise InputError(f"windows of {max(batch.lengths)} tokens leave nothing to score after {first} steered ones; use longer windows")
+        raise InputError(
+            f"windows of {max(batch.lengths)} tokens leave nothing to score after {first} steered ones; use longer windows"
+        )
     return float(((plain.sum() - steered.sum()) / count).exp())
 
 

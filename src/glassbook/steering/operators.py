@@ -31,7 +31,9 @@ def check_choice(operator: str, positions: Positions) -> None:
     if operator not in OPERATORS:
         raise VectorError(f"there is no operator '{operator}'; choose one of {', '.join(OPERATORS)}")
     if isinstance(positions, str) and positions not in POSITIONS:
-        raise VectorError(f"there are no positions '{positions}'; choose one of {', '.join(POSITIONS)}, or give indices")
+        raise VectorError(
+            f"there are no positions '{positions}'; choose one of {', '.join(POSITIONS)}, or give indices"
+        )
 
 
 def acts_on(positions: Positions, span: Span, n_front: int) -> Bool[Tensor, "batch pos"]:

@@ -25,7 +25,9 @@ def actadd(model: Model, positive: str, negative: str, site: str | Site) -> Stee
     values = capture(model, rows, place)[place].float()
     difference = values[0] - values[1]
     if not difference.any():
-        raise VectorError(f"'{positive}' and '{negative}' tokenize to the same tokens, so their vector is zero; choose another pair")
+        raise VectorError(
+            f"'{positive}' and '{negative}' tokenize to the same tokens, so their vector is zero; choose another pair"
+        )
     # Both prompts begin with the same token, which sees nothing but itself; what differs there is rounding.
     difference[0] = 0
     made = {"recipe": "actadd", "positive": positive, "negative": negative, "tokens": rows}
@@ -42,7 +44,12 @@ def padded_pair(model: Model, positive: str, negative: str) -> list[list[int]]:
 
 
 def mean_difference(
-    model: Model, positives: Sequence[str], negatives: Sequence[str], site: str | Site, position: int = -1, batch_size: int = 32
+    model: Model,
+    positives: Sequence[str],
+    negatives: Sequence[str],
+    site: str | Site,
+    position: int = -1,
+    batch_size: int = 32,
 ) -> SteeringVector:
     """Return mean h(positives) - mean h(negatives) at one token of each text, the last by default.
 
@@ -54,7 +61,12 @@ def mean_difference(
         if not texts:
             raise InputError(f"there are no {name}; give at least one text on each side")
     means = [_mean(model, texts, place, position, batch_size) for texts in (positives, negatives)]
-    made = {"recipe": "mean-difference", "n_positives": len(positives), "n_negatives": len(negatives), "position": position}
+    made = {
+        "recipe": "mean-difference",
+        "n_positives": len(positives),
+        "n_negatives": len(negatives),
+        "position": position,
+    }
     return SteeringVector(site=place, values=means[0] - means[1], identity=model.identity, made=made)
 
 
@@ -68,5 +80,7 @@ def _one_site(model: Model, site: str | Site) -> Site:
     if len(sites) != 1:
         raise InputError(f"'{site}' names {len(sites)} Sites and a vector lives at one; name one layer")
     if "query" in sites[0].kind.axes or (len(sites[0].kind.axes) == 4 and sites[0].head is None):
-        raise InputError(f"{sites[0]} holds no single vector per token; name a head (L<layer>.H<head>.{sites[0].name}) or a stream Site")
+        raise InputError(
+            f"{sites[0]} holds no single vector per token; name a head (L<layer>.H<head>.{sites[0].name}) or a stream Site"
+        )
     return sites[0]

@@ -41,7 +41,9 @@ class SteeringVector:
     def __post_init__(self) -> None:
         check_choice(self.operator, self.positions)
         if not torch.isfinite(self.values).all():
-            raise VectorError(f"the vector for {self.site} holds NaN or infinite numbers; make it again from finite activations")
+            raise VectorError(
+                f"the vector for {self.site} holds NaN or infinite numbers; make it again from finite activations"
+            )
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.values.shape))
@@ -127,10 +129,10 @@ def _edit(key: tuple[Site, Operator, Positions], vectors: Sequence[SteeringVecto
     site, operator, positions = key
     mine = [v if v is not None and (v.site, v.operator, v.positions) == key else None for v in vectors]
     width = next(v for v in mine if v is not None).values.shape[-1]
-    tables = [torch.zeros(1, width) if v is None else v.table for v in mine]
+    tables = [torch.zeros(1, width) if v is None else v.table.float().cpu() for v in mine]
     strengths = torch.tensor([0.0 if v is None else v.strength for v in mine])
-    place = {"dtype": model.dtype, "device": model.device}
-    push = Push(operator, positions, stacked([t.to(**place) for t in tables]), strengths.to(**place))
+    table = stacked(tables).to(model.device, model.dtype)
+    push = Push(operator, positions, table, strengths.to(model.device, model.dtype))
     return Edit(site, push, push.touches)
 
 

@@ -1,0 +1,48 @@
+"""Write RESULTS.md from the samples in results/: `python benchmarks/results.py`."""
+
+import json
+import platform
+from pathlib import Path
+
+import startup
+from harness import RESULTS, table
+
+HEAD = """# Results
+
+Medians over interleaved rounds, each contender in a process and an environment of its own, with the smallest and largest
+sample. Ratios compare medians of one run. How to repeat: `make bench` (see README.md beside this file).
+
+"""
+TITLES = {
+    "forward": "Forward pass, SmolLM2-135M (dequantized Q4_1), logits of every position",
+    "capture": "Capture of residual streams, SmolLM2-135M, 64 x 128 tokens in batches of 16",
+    "generation": "Generation, SmolLM2-135M, 128 greedy tokens after a prompt of 16",
+}
+
+
+def processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if f" {flag}" in flags]
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name} ({', '.join(known)})"
+
+
+def main() -> None:
+    parts = [HEAD]
+    for name, title in TITLES.items():
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            data = json.loads(path.read_text())
+            parts.append(
+                f"## {title}\n\n{data['threads']} threads, {processor()}, {data['date']}.\n\n{table(path)}\n\n"
+            )
+    path = RESULTS / "startup.json"
+    if path.exists():
+        parts.append(f"## Beginning\n\n{startup.table(json.loads(path.read_text()))}\n")
+    (Path(__file__).parent / "RESULTS.md").write_text("".join(parts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The index of runs: a SQLite file beside the run folders, which are the truth; it can be deleted at any time."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassbook.core.errors import GlassbookError, RunError
+from glassbook.runs.places import runs_root
+from glassbook.runs.reading import RUN_FILE, StoredRun, read_run
+
+INDEX_FILE = "index.sqlite"
+_VERSION = 1
+_BUSY_S = 30.0
+_TABLE = """
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, status TEXT NOT NULL, started TEXT NOT NULL,
+    seed INTEGER, weights TEXT, command TEXT, wall_s REAL, has_report INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_start ON runs (started);
+"""
+_COLUMNS = "id, kind, status, started, seed, weights, command, wall_s, has_report"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run in a list: enough to recognize it. `started` is UTC; `wall_s` is None before its end."""
+
+    id: str
+    kind: str
+    status: str
+    started: str
+    seed: int | None
+    weights: str
+    command: str
+    wall_s: float | None
+    has_report: bool
+
+
+def list_runs(
+    root: str | Path | None = None, *, kind: str | None = None, status: str | None = None, limit: int | None = 50
+) -> list[Row]:
+    """Return runs, newest first; folders that the index lacks are taken in, rows without a folder are dropped."""
+    place = runs_root(root)
+    if not place.is_dir():
+        return []
+    with _open(place) as index:
+        _catch_up(index, place)
+        wanted = "WHERE (:kind IS NULL OR kind = :kind) AND (:status IS NULL OR status = :status)"
+        query = f"SELECT {_COLUMNS} FROM runs {wanted} ORDER BY started DESC, id DESC LIMIT :limit"
+        rows = index.execute(query, {"kind": kind, "status": status, "limit": -1 if limit is None else limit})
+        return [Row(*row[:-1], bool(row[-1])) for row in rows]
+
+
+def find_run(name: str, root: str | Path | None = None) -> StoredRun:
+    """Return the run that `name` begins or ends (its whole id, its first or last characters); raise RunError else."""
+    place = runs_root(root)
+    if not name or not place.is_dir():
+        raise RunError(f"no run is called '{name}' in '{place}'; `glassbook runs list` shows what there is")
+    found = [folder for folder in _folders(place) if folder.startswith(name) or folder.endswith(name)]
+    if name in found:
+        found = [name]
+    if len(found) != 1:
+        what = f"{len(found)} runs are" if found else "no run is"
+        which = f": {', '.join(sorted(found)[:5])}" if found else ""
+        raise RunError(
+            f"{what} called '{name}' in '{place}'{which}; give the whole name as `glassbook runs list` shows it"
+        )
+    return read_run(place / found[0])
+
+
+def reindex(root: str | Path | None = None) -> tuple[int, list[str]]:
+    """Rebuild the index from the folders; return how many runs it holds and a sentence for each folder it cannot read."""
+    place = runs_root(root)
+    if not place.is_dir():
+        return 0, []
+    with _open(place) as index, index:
+        index.execute("DELETE FROM runs")
+        faults = [fault for name in sorted(_folders(place)) if (fault := _take_in(index, place / name))]
+        return index.execute("SELECT count(*) FROM runs").fetchone()[0], faults
+
+
+def remember(folder: Path) -> None:
+    """Write one run into the index of its root; the folder has it already, so a busy index is left to catch up later."""
+    with contextlib.suppress(sqlite3.OperationalError), _open(folder.parent) as index, index:
+        _take_in(index, folder)
+
+
+@contextlib.contextmanager
+def _open(place: Path) -> Iterator[sqlite3.Connection]:
+    path = place / INDEX_FILE
+    try:
+        index = _connect(path)
+    except sqlite3.DatabaseError as fault:
+        if isinstance(fault, sqlite3.OperationalError):
+            raise GlassbookError(
+                f"the index '{path}' cannot be opened ({fault}); check the folder and its permissions"
+            ) from fault
+        # Not a database any more: the folders hold all that it held.
+        for damaged in place.glob(f"{INDEX_FILE}*"):
+            damaged.unlink(missing_ok=True)
+        index = _connect(path)
+    with contextlib.closing(index):
+        yield index
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    index = sqlite3.connect(path, timeout=_BUSY_S)
+    try:
+        index.execute("PRAGMA journal_mode=WAL")
+        index.execute("PRAGMA synchronous=NORMAL")
+        if index.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            index.execute("DROP TABLE IF EXISTS runs")
+            index.executescript(f"{_TABLE} PRAGMA user_version={_VERSION};")
+    except sqlite3.DatabaseError:
+        index.close()
+        raise
+    return index
+
+
+def _catch_up(index: sqlite3.Connection, place: Path) -> None:
+    """Take in folders the index lacks and runs that were not over when it last looked; drop rows without a folder."""
+    known = dict(index.execute("SELECT id, status FROM runs").fetchall())
+    there = _folders(place)
+    stale = [name for name in there if known.get(name, "running") == "running"]
+    gone = known.keys() - there
+    if not stale and not gone:
+        return
+    with index:
+        for name in stale:
+            _take_in(index, place / name)
+        index.executemany("DELETE FROM runs WHERE id = ?", [(name,) for name in gone])
+
+
+def _take_in(index: sqlite3.Connection, folder: Path) -> str | None:
+    """Write one folder's run; return a sentence where it cannot be read."""
+    try:
+        run = read_run(folder)
+    except RunError as fault:
+        return str(fault)
+    weights, asked = run.record.get("weights") or {}, run.record["asked"]
+    label = f"{weights.get('name', '')} {weights.get('dtype', '')}".strip()
+    row = (
+        run.id,
+        run.kind,
+        run.status,
+        run.record["started"],
+        asked.get("seed"),
+        label,
+        " ".join(asked.get("command", [])),
+    )
+    places = ", ".join("?" * len(_COLUMNS.split(",")))
+    index.execute(
+        f"INSERT OR REPLACE INTO runs ({_COLUMNS}) VALUES ({places})", (*row, run.wall_s, run.report is not None)
+    )
+    return None
+
+
+def _folders(place: Path) -> set[str]:
+    return {path.parent.name for path in place.glob(f"*/{RUN_FILE}")}

@@ -1,0 +1,102 @@
+"""Reading a run's folder, finished or not."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from glassbook.core.errors import FileFormatError, RunError
+from glassbook.files.manifest import MANIFEST_NAME, verify_manifest
+from glassbook.views.view import View, read_view
+
+RUN_FILE = "run.json"
+METRICS_FILE = "metrics.jsonl"
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """What a run folder says of itself. `status` is `killed` where the run says it is running and its process is gone."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    status: str
+
+    @property
+    def id(self) -> str:
+        """Return the run's name."""
+        return self.folder.name
+
+    @property
+    def kind(self) -> str:
+        """Return what kind of run it is."""
+        return str(self.record["kind"])
+
+    @property
+    def report(self) -> Path | None:
+        """Return the path of the run's page, or None where it made none."""
+        path = self.folder / REPORT_FILE
+        return path if path.is_file() else None
+
+    @property
+    def wall_s(self) -> float | None:
+        """Return how long the run took, or None before its end."""
+        cost = self.record.get("cost")
+        return float(cost["total"]["wall_s"]) if cost else None
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return every acknowledged metric in order; half a line at the end of a killed run is left out."""
+        path = self.folder / METRICS_FILE
+        if not path.exists():
+            return []
+        whole, _, _ = path.read_bytes().rpartition(b"\n")
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except ValueError as fault:
+            raise RunError(f"'{path}' is damaged ({fault}); the run's other files may be whole") from fault
+
+    def views(self) -> dict[str, View]:
+        """Return the run's pictures by name."""
+        return {path.stem: read_view(path.read_bytes()) for path in sorted((self.folder / "views").glob("*.json"))}
+
+    def faults(self) -> list[str]:
+        """Return what differs from the manifest, one sentence each; a run that never ended has none to differ from."""
+        return (
+            verify_manifest(self.folder)
+            if (self.folder / MANIFEST_NAME).exists()
+            else ["the run never ended: it has no manifest"]
+        )
+
+
+def read_run(folder: Path) -> StoredRun:
+    """Return the run in a folder; raise RunError where there is none or its record is damaged."""
+    path = folder / RUN_FILE
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        status = _status(record)
+        record["kind"], record["started"], record["asked"]
+    except FileNotFoundError as fault:
+        raise RunError(f"'{folder}' holds no {RUN_FILE}, so it is no run; see `glassbook runs list`") from fault
+    except (msgspec.DecodeError, KeyError, FileFormatError) as fault:
+        raise RunError(f"'{path}' is damaged ({fault}); restore it or remove the folder") from fault
+    return StoredRun(folder, record, status)
+
+
+def _status(record: Mapping[str, Any]) -> str:
+    if record["status"] != "running":
+        return str(record["status"])
+    return "running" if _is_alive(record["process"]) else "killed"
+
+
+def _is_alive(process: Mapping[str, Any]) -> bool:
+    try:
+        # A process number is used again; the time it began is not.
+        return abs(psutil.Process(int(process["pid"])).create_time() - float(process["started"])) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -1,0 +1,225 @@
+"""One execution and all that came out of it, in a folder that is the truth.
+
+A Run's folder holds `run.json` (what was asked, on what, how it ended), `metrics.jsonl` (one acknowledged number a line),
+`views/`, `artifacts/`, perhaps `report.html`, and, last of all, `manifest.json` with checksums.
+"""
+
+import errno
+import json
+import math
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from glassbook.core.errors import RunError
+from glassbook.files.atomic import disk_full, write_bytes, write_json, write_text
+from glassbook.files.hashes import hash_json
+from glassbook.files.manifest import write_manifest
+from glassbook.files.safetensors import Content, write_safetensors
+from glassbook.runs.code_hash import code_hash
+from glassbook.runs.index import remember
+from glassbook.runs.machine import Cost, machine, measure, versions
+from glassbook.runs.places import runs_root
+from glassbook.runs.reading import METRICS_FILE, REPORT_FILE, RUN_FILE
+from glassbook.views.view import View
+
+STATUSES = ("running", "done", "failed", "interrupted", "killed")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(slots=True)
+class Run:
+    """A run under way; made by `start_run`. What a method has returned from is on the disk."""
+
+    folder: Path
+    record: dict[str, Any]
+    costs: list[Cost] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def id(self) -> str:
+        """Return the run's name: when it began, what kind it is, six digits of chance."""
+        return self.folder.name
+
+    def note_weights(self, identity: Mapping[str, Any]) -> None:
+        """Record which weights the run was made on (the fields of a model's Identity)."""
+        self.record["weights"] = dict(identity)
+        self._write()
+
+    def note_data(self, name: str, sha256: str, rows: int, licence: str) -> None:
+        """Record a set of rows the run read, by the checksum of the decoded rows."""
+        self.record["data"].append({"name": name, "sha256": sha256, "rows": rows, "licence": licence})
+        self._write()
+
+    def note_hardware(self, facts: Mapping[str, Any]) -> None:
+        """Add what only the caller knows of the machine (threads, GPU, precision of products)."""
+        self.record["hardware"] |= dict(facts)
+        self._write()
+
+    def metric(self, name: str, value: float, unit: str = "", step: int | None = None) -> None:
+        """Append a number to the metrics; when this returns it survives a crash. NaN and infinities are kept as words."""
+        number = float(value)
+        row = {"name": name, "value": number if math.isfinite(number) else str(number), "unit": unit, "step": step}
+        line = json.dumps(row | {"at": round(time.time(), 3)}) + "\n"
+        with self._lock:
+            _append(self.folder / METRICS_FILE, line.encode())
+
+    def save_view(self, name: str, view: View) -> Path:
+        """Write a View's payload; return its path."""
+        return self._save("views", name, ".json", lambda path: write_bytes(path, view.to_json()))
+
+    def save_json(self, name: str, value: Any) -> Path:
+        """Write plain data; return its path."""
+        return self._save("artifacts", name, ".json", lambda path: write_json(path, value))
+
+    def save_text(self, name: str, text: str) -> Path:
+        """Write a text; return its path."""
+        return self._save("artifacts", name, ".txt", lambda path: write_text(path, text))
+
+    def save_tensors(
+        self, name: str, tensors: Iterable[tuple[str, str, tuple[int, ...], Content]], metadata: Mapping[str, str]
+    ) -> Path:
+        """Write tensors as (name, dtype, shape, contents) into a safetensors file; return its path."""
+        return self._save(
+            "artifacts", name, ".safetensors", lambda path: write_safetensors(path, tensors, dict(metadata))
+        )
+
+    def save_report(self, html: str) -> Path:
+        """Write the run's page; return its path."""
+        write_text(self.folder / REPORT_FILE, html)
+        return self.folder / REPORT_FILE
+
+    @contextmanager
+    def part(self, name: str, flop: float | None = None) -> Iterator[None]:
+        """Measure what a part of the run costs: wall, processor, peak memory."""
+        with measure(name, flop) as measured:
+            yield
+        self.costs.append(measured.cost)
+
+    def _save(self, kind: str, name: str, suffix: str, write: Any) -> Path:
+        if not _NAME.fullmatch(name):
+            raise RunError(f"'{name}' cannot name a file of a run; use letters, digits, '-', '_' and '.'")
+        folder = self.folder / kind
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name}{suffix}"
+        write(path)
+        return path
+
+    def _write(self) -> None:
+        with self._lock:
+            write_json(self.folder / RUN_FILE, self.record)
+
+    def _end(self, status: str, error: str | None, cost: Cost) -> None:
+        self.record["status"], self.record["error"] = status, error
+        self.record["ended"] = _now()
+        # A part's own measurement forgets the peak before it, so the total's is the highest of all.
+        peak = max(one.peak_bytes for one in (cost, *self.costs))
+        total = msgspec.structs.replace(cost, peak_bytes=peak)
+        self.record["cost"] = {"total": msgspec.to_builtins(total), "parts": msgspec.to_builtins(self.costs)}
+        self._write()
+        write_manifest(self.folder, {"run": self.id, "status": status})
+        remember(self.folder)
+
+
+@contextmanager
+def start_run(
+    kind: str,
+    command: Sequence[str],
+    config: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    root: str | Path | None = None,
+    modules: Sequence[str] = (),
+) -> Iterator[Run]:
+    """Yield a run whose folder exists already; it ends as done, failed or interrupted as the block does.
+
+    `modules` name the code whose import closure is hashed. Raises RunError for a kind that cannot name a folder, and
+    GlassbookError when the folder cannot be made.
+    """
+    if not _NAME.fullmatch(kind):
+        raise RunError(f"'{kind}' cannot name a kind of run; use letters, digits and '-'")
+    run = Run(_new_folder(runs_root(root), kind), {})
+    run.record = {
+        "format": "glassbook-run/1",
+        "id": run.id,
+        "kind": kind,
+        "status": "running",
+        "error": None,
+        "process": {"pid": os.getpid(), "started": psutil.Process().create_time()},
+        "started": _now(),
+        "asked": {
+            "command": list(command),
+            "config": dict(config),
+            "seed": seed,
+            "sha256": hash_json([kind, dict(config), seed]),
+        },
+        "code": {"modules": list(modules), "sha256": code_hash(modules)},
+        "weights": None,
+        "data": [],
+        "versions": versions(),
+        "hardware": machine(),
+    }
+    run._write()
+    remember(run.folder)
+    ending, error = "done", None
+    with measure("all") as measured:
+        try:
+            yield run
+        except KeyboardInterrupt:
+            ending, error = "interrupted", "stopped by Ctrl-C"
+            raise
+        except BaseException as fault:
+            ending, error = "failed", f"{type(fault).__name__}: {fault}".splitlines()[0]
+            raise
+        finally:
+            measured.finish()
+            run._end(ending, error, measured.cost)
+
+
+def _new_folder(root: Path, kind: str) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = root / f"{stamp}-{kind}-{secrets.token_hex(3)}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as fault:
+        reason = (fault.strerror or str(fault)).lower()
+        raise RunError(
+            f"the run folder '{folder}' cannot be made ({reason}); choose another with GLASSBOOK_RUNS"
+        ) from fault
+    return folder
+
+
+def _append(path: Path, line: bytes) -> None:
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            start = os.fstat(number).st_size
+            if os.write(number, line) != len(line):
+                # Half a line must not stay: the next one would be joined to it.
+                os.ftruncate(number, start)
+                raise disk_full(path)
+            os.fsync(number)
+        finally:
+            os.close(number)
+    except OSError as fault:
+        if fault.errno in _DISK_FULL:
+            raise disk_full(path) from fault
+        raise RunError(
+            f"'{path}' cannot be written ({fault.strerror}); check the folder and its permissions"
+        ) from fault
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

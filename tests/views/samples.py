@@ -1,0 +1,180 @@
+"""A realistic view of every kind; a view that is registered but has no sample here fails the conformance suite."""
+
+import math
+
+from glassbook.views import (
+    AttentionGrid,
+    Completion,
+    ControlDistribution,
+    Cost,
+    Costs,
+    HeatMap,
+    LineChart,
+    Making,
+    Section,
+    Series,
+    SteerCompare,
+    Table,
+    TokenStrip,
+    Verdict,
+    View,
+    render_page,
+)
+
+PROMPT = ["I", " think", " you", " are"]
+PLAIN = [" a", " great", " person", ",", " and", " I", "'m", " glad", " you", " asked", ".", "\n", "What", " do", " you", " need", "?"]
+LOVED = [" the", " most", " wonderful", " person", " in", " the", " world", ".", " I", " love", " you", " so", " much", ",", "\n", "my", " dear"]
+
+
+def _token_strip() -> TokenStrip:
+    tokens = ["<s>", *PROMPT, *LOVED, " 日本", "é", "🙂"]
+    values = [0.02, 0.1, -0.35, 0.5, 0.92] + [round(math.sin(i) * 0.8, 3) for i in range(len(tokens) - 5)]
+    return TokenStrip(
+        title="Where the love direction is active",
+        caption="Each token's projection onto the steering vector at L6.resid_pre, in the unsteered model.",
+        tokens=tokens,
+        values=values,
+        marks=[0 < i < 5 for i in range(len(tokens))],
+        value_name="projection",
+        mark_name="prompt tokens that the vector was added to",
+    )
+
+
+def _steer_compare() -> SteerCompare:
+    row = Completion
+    return SteerCompare(
+        title="The same prompt, with and without the vector",
+        caption="Greedy completions of SmolLM2-135M-Instruct; the vector Love − Hate was added at L6.resid_pre to the first tokens.",
+        prompt=PROMPT,
+        completions=[
+            row(label="unsteered", strength=0.0, tokens=PLAIN, fluency=-1.31),
+            row(label="Love − Hate", strength=4.0, tokens=LOVED, touched=[0, 1, 2], fluency=-1.62),
+            row(label="Hate − Love", strength=-4.0, tokens=[" not", " welcome", " here", "."], touched=[0, 1, 2], fluency=-2.04),
+        ],
+    )
+
+
+def _control_distribution() -> ControlDistribution:
+    return ControlDistribution(
+        title="The effect beside its controls",
+        caption="Each random direction has the norm of ours and was added at the same Site, positions and strength.",
+        effect="log-odds of the loving answer",
+        unit="nats",
+        unsteered=0.12,
+        steered=2.41,
+        flipped=-1.87,
+        prompt_only=2.95,
+        randoms=[round(0.1 + 0.55 * math.sin(7.3 * i), 3) for i in range(20)],
+        n_items=64,
+    )
+
+
+def _line_chart() -> LineChart:
+    x = [0, 1, 2, 4, 6, 8, 10, 12]
+    effect = [0.1, 0.6, 1.2, 2.4, 2.9, 2.7, 2.2, 1.8]
+    other = [0.1, 0.12, 0.2, 0.15, 0.3, 0.22, 0.4, 0.35]
+    return LineChart(
+        title="Effect over strength",
+        caption="Means over 64 items with 95 % bootstrap intervals.",
+        series=[
+            Series(name="Love − Hate", x=x, y=effect, low=[v - 0.3 for v in effect], high=[v + 0.3 for v in effect]),
+            Series(name="random direction", x=x, y=other),
+            Series(name="flipped sign", x=x, y=[-0.9 * v for v in effect]),
+        ],
+        x_label="strength",
+        y_label="effect (nats)",
+        band_name="95 % bootstrap interval over items",
+    )
+
+
+def _heat_map() -> HeatMap:
+    layers, strengths = range(4, 16, 2), (1, 2, 4, 8, 16)
+    values = [[3 * math.exp(-((layer - 8) ** 2) / 8) * math.log2(s + 1) / 4 - 0.25 * (s > 8) * layer / 4 for s in strengths] for layer in layers]
+    return HeatMap(
+        title="Effect by layer and strength",
+        caption="Change in log-odds against the unsteered model; at the greatest strength the late layers do harm.",
+        row_axis="layer",
+        column_axis="strength",
+        rows=[f"L{layer}" for layer in layers],
+        columns=[str(strength) for strength in strengths],
+        values=values,
+        unit="nats",
+    )
+
+
+def _table() -> Table:
+    return Table(
+        title="Baselines",
+        caption="Held-out choices between two answers, 64 items.",
+        columns=["Method", "Site", "Accuracy", "Effect", "Trained"],
+        units=["", "", "%", "nats", ""],
+        rows=[
+            ["ActAdd", "L6.resid_pre", 81.25, 2.41, False],
+            ["mean difference", "L12.resid_post", 87.5, 3.02, True],
+            ["prompt only", "—", 90.63, 2.95, False],
+            ["random direction", "L6.resid_pre", 51.2, None, False],
+        ],
+        notes=["Effects of random directions are in the picture above."],
+    )
+
+
+def _attention_grid() -> AttentionGrid:
+    tokens = ["<s>", *PROMPT, *LOVED[:7]]
+    pattern = []
+    for query in range(len(tokens)):
+        weights = [3.0 * (key == 0) + 2.0 * (key == query - 1) + 0.5 + 0.4 * math.sin(5 * query + key) for key in range(query + 1)]
+        pattern.append([weight / sum(weights) for weight in weights] + [0.0] * (len(tokens) - query - 1))
+    return AttentionGrid(title="L5.H3 reads the token before", caption="Attention probabilities of one head on one text.", tokens=tokens, pattern=pattern, head="L5.H3")
+
+
+def _costs() -> Costs:
+    return Costs(
+        title="What each part cost",
+        caption="Measured in the process itself, on 2 cores.",
+        parts=[
+            Cost(part="open the model", wall_s=1.92, cpu_s=2.6, peak_mb=812.0),
+            Cost(part="capture", wall_s=0.84, cpu_s=1.61, peak_mb=960.5, flop=2.31e11),
+            Cost(part="generate", wall_s=6.2, cpu_s=12.1, peak_mb=905.0, flop=1.4e11),
+        ],
+    )
+
+
+SAMPLES: dict[str, View] = {
+    view.tag: view
+    for view in (
+        _token_strip(),
+        _steer_compare(),
+        _control_distribution(),
+        _line_chart(),
+        _heat_map(),
+        _table(),
+        _attention_grid(),
+        _costs(),
+    )
+}
+
+
+def sample_page() -> str:
+    """Return a page that holds every sample, as a report would."""
+    one = SAMPLES
+    return render_page(
+        title="Does adding “Love − Hate” make a small model kinder?",
+        lead="A steering vector from one prompt pair, added to the residual stream of SmolLM2-135M-Instruct, beside every control that should not work.",
+        sections=[
+            Section("What the model writes", "The vector is the difference between two prompts' activations. It was added to the first tokens of the prompt only.\n\nNothing else was changed: same weights, same seed, greedy decoding.", [one["steer-compare"], one["token-strip"]]),
+            Section("Is it the direction that matters?", "Any vector of this size disturbs the model. The question is whether ours does more than a random one.", [one["control-distribution"]]),
+            Section("Where and how strongly", "", [one["heat-map"], one["line-chart"]]),
+            Section("Inside one head", "", [one["attention-grid"], one["table"]]),
+        ],
+        run_facts={"Model": "SmolLM2-135M-Instruct", "Site": "L6.resid_pre", "Strength": "4", "Items": "64", "Seed": "0"},
+        making=Making(
+            {
+                "Command": "glassbook steer --plus Love --minus Hate --site L6.resid_pre --strength 4",
+                "Weights": "SmolLM2-135M-Instruct, dequantised Q4_1, fingerprint 9f2c61d07ab3",
+                "Versions": "glassbook 0.1.0, torch 2.13.0, Python 3.11.7",
+                "Hardware": "2 cores, 8 GB",
+            },
+            SAMPLES["costs"],
+        ),
+        verdict=Verdict("unclear", "The vector beats all 20 random directions, but telling the model to be kind in the prompt does more, and costs no fluency."),
+    )
