@@ -177,7 +177,8 @@ def _line(case: str, name: str, row: dict, reference: dict | None) -> str:
     speed = f"{row['work'] / middle:.1f}" if row.get("work") else ""
     known = ("seconds", "work", "peak_mb", "base_mb")
     facts = ", ".join(f"{key} {value}" for key, value in row.items() if key not in known)
-    return f"| {case} | {name} | {middle:.3f} ({min(seconds):.3f} to {max(seconds):.3f}) | {speed} | {ratio} | {row.get('peak_mb') or ''} | {facts} |"
+    spread = f"{middle:.3f} ({min(seconds):.3f} to {max(seconds):.3f})"
+    return f"| {case} | {name} | {spread} | {speed} | {ratio} | {row.get('peak_mb') or ''} | {facts} |"
 
 
 def _memory(key: str) -> float:

@@ -9,7 +9,11 @@ import time
 from harness import HOME, RESULTS
 
 PYTHON = str(HOME / "venvs" / "glassbook" / "bin" / "python")
-FIRST_TOKEN = "import glassbook as gb; print(next(gb.open_model('smollm2-135m', dtype='{dtype}').stream('Once upon a time', max_new_tokens=1)))"
+FIRST_TOKEN = """
+import glassbook as gb
+model = gb.open_model("smollm2-135m", dtype="{dtype}")
+print(next(model.stream("Once upon a time", max_new_tokens=1)))
+"""
 COMMANDS = {
     "python, nothing imported": ["-c", "pass"],
     "import torch": ["-c", "import torch"],
@@ -65,9 +69,8 @@ def table(kept: dict) -> str:
     for name, seconds in kept["seconds"].items():
         lines.append(f"| {name} | {statistics.median(seconds):.3f} ({min(seconds):.3f} to {max(seconds):.3f}) |")
     found = kept["installed"]
-    lines.append(
-        f"| installed without torch | {found['megabytes']} MB in {found['packages']} packages, {found['direct']} direct dependencies |"
-    )
+    packages = f"{found['packages']} packages, {found['direct']} direct dependencies"
+    lines.append(f"| installed without torch | {found['megabytes']} MB in {packages} |")
     return "\n".join(lines)
 
 

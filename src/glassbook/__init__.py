@@ -20,7 +20,25 @@ _PUBLIC = {
 }
 _ROOMS = ("activations", "models", "runs", "sources", "steering", "tasks", "text", "views")
 
-__all__ = ["__version__", *_PUBLIC, *_ROOMS]
+__all__ = [
+    "Edit",
+    "GlassbookError",
+    "Site",
+    "__version__",
+    "activations",
+    "capture",
+    "models",
+    "open_model",
+    "run_with_cache",
+    "run_with_hooks",
+    "runs",
+    "save_model",
+    "sources",
+    "steering",
+    "tasks",
+    "text",
+    "views",
+]
 
 if TYPE_CHECKING:
     from glassbook import activations, models, runs, sources, steering, tasks, text, views

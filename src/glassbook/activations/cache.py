@@ -5,7 +5,6 @@ each write says (Elhage et al. 2021, "A Mathematical Framework for Transformer C
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -97,7 +96,7 @@ class ActivationCache(Mapping[Site, Tensor]):
         """Return what every head below `layer` writes, layer by layer, head by head (biases left out)."""
         parts = []
         for i in range(self._layer(layer)):
-            result = self["result", i] if f"L{i}.result" in self else self._results(i)
+            result = self["result", i] if Site("result", i) in self else self._results(i)
             parts.append(result.movedim(2, 0))
         return torch.cat(parts)
 
@@ -152,8 +151,8 @@ class ActivationCache(Mapping[Site, Tensor]):
         return ActivationCache(moved, self.model, Prompts(self.tokens, self.lengths))
 
     def renamed(self) -> dict[str, Tensor]:
-        """Return the values under their TransformerLens names."""
-        return {replace(site, head=None, neuron=None).legacy: value for site, value in self._values.items()}
+        """Return the whole values under their TransformerLens names, which heads and neurons by themselves have not."""
+        return {site.legacy: value for site, value in self._values.items() if site.part is None}
 
 
 def _joined(values: Sequence[Tensor]) -> Tensor:

@@ -1,7 +1,7 @@
 """Reading a forward pass: any set of Sites, at chosen positions, in one pass that stops when the last is read."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ class Reading:
     grad: bool = False
     batch_size: int | None = None
     memory_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"batch_size = {self.batch_size} cannot be used; it must be at least 1")
 
 
 def capture(
@@ -60,9 +64,12 @@ def capture(
         for first in range(0, len(batch.lengths), size):
             rows = slice(first, first + size)
             part = Prompts(batch.ids[rows], batch.lengths[rows])
-            taps = Taps(edits=all_edits, readers=store.readers(rows), stop=True)
+            span = model.span(part)
+            # Steering that differs from row to row counts the rows of the whole batch.
+            span = replace(span, rows=span.rows + first)
+            taps = Taps(edits=all_edits, readers=store.readers(rows), stop=True, span=span)
             try:
-                model.run(part, taps)
+                model.net(part.ids, taps)
             except PassDone:
                 continue
     return ActivationCache(store.values(), model, batch)
@@ -70,6 +77,8 @@ def capture(
 
 def below(sites: list[Site], stop_at_layer: int | None) -> list[Site]:
     """Return the Sites that lie below a layer; raise InputError when none is left."""
+    if not sites:
+        raise InputError("no Site is asked for; name at least one, for example L0.resid_post")
     if stop_at_layer is None:
         return sites
     kept = [site for site in sites if (site.layer < stop_at_layer if site.layer is not None else "embed" in site.name)]

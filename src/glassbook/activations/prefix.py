@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from glassbook.core.errors import InputError
 from glassbook.core.sites import Site
 from glassbook.core.taps import Edit, PassDone, Taps
 from glassbook.models.model import Model
@@ -38,6 +39,9 @@ class Prefix:
         self, edits: Sequence[Edit], read_at: Sequence[int] | None = None
     ) -> Float[Tensor, "batch read d_vocab"]:
         """Return the logits under `edits`, all of them at or above the prefix, at one position of each row or everywhere."""
+        for edit in edits:
+            if not self._reaches(edit.site):
+                raise InputError(f"the prefix ends where L{self.layer} begins, so an edit at {edit.site} would do nothing")
         net, taps = self.model.net, Taps(edits=edits, span=self.span)
         with torch.inference_mode():
             resid = net.climb(self.resid, self.span.positions, taps, None, self.layer)
@@ -45,3 +49,8 @@ class Prefix:
                 rows = torch.arange(len(resid), device=resid.device)
                 resid = resid[rows, torch.tensor(list(read_at), device=resid.device)].unsqueeze(1)
             return net.read(resid, taps)
+
+    def _reaches(self, site: Site) -> bool:
+        if site.layer is None:
+            return "embed" not in site.name
+        return site.layer >= self.layer

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from glassbook.activations.cache import ActivationCache
 from glassbook.activations.capture import Reading, Store, below
-from glassbook.core.errors import SiteError
+from glassbook.core.errors import InputError, SiteError
 from glassbook.core.sites import KINDS, Site
 from glassbook.core.taps import Edit, PassDone, Span, Taps
 from glassbook.models.model import Model
@@ -61,8 +61,12 @@ def run_with_cache(
     The filter is a name in either spelling, several, or a predicate on TransformerLens names; None takes everything but
     per-head results. `how` takes the fields of `Reading`.
     """
-    batch = model.read(prompt, prepend_bos)
-    store = Store(model, batch, below(_chosen(model, names_filter), stop_at_layer), Reading(**how))  # type: ignore[arg-type]
+    batch, reading = model.read(prompt, prepend_bos), Reading(**how)  # type: ignore[arg-type]
+    if reading.grad or reading.batch_size:
+        raise InputError("run_with_cache makes one pass without gradients; use capture for grad=True or a batch_size")
+    if remove_batch_dim and len(batch.lengths) > 1:
+        raise InputError(f"remove_batch_dim needs one prompt and there are {len(batch.lengths)}; give one")
+    store = Store(model, batch, below(_chosen(model, names_filter), stop_at_layer), reading)
     taps = Taps(readers=store.readers(slice(None)), stop=stop_at_layer is not None)
     logits = None
     with torch.inference_mode():

@@ -14,11 +14,14 @@ import typer
 
 from glassbook.cli.door import guarded
 from glassbook.cli.options import opened_up
+from glassbook.cli.recording import COMMAND
 
 VERBS = {
     "doctor": "doctor",
     "open": "open_verb",
     "generate": "generate",
+    "capture": "capture",
+    "steer": "steer",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""
 
@@ -44,6 +47,7 @@ def run(arguments: Sequence[str]) -> int:
             status: int | None = command.invoke(context)
             return status or 0
 
+    COMMAND.set(("glassbook", *arguments))
     return guarded(work)
 
 

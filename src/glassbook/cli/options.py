@@ -7,7 +7,6 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -31,7 +30,6 @@ Bos = Annotated[
     bool | None,
     typer.Option("--bos/--no-bos", help="Begin with the document-start token, or not; else the tokenizer's policy."),
 ]
-Root = Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that runs are kept in.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def _option(name: str, value: Any) -> Any:
     if not isinstance(value, Integral if name in _WHOLE else Real):
         kind = "a whole number" if name in _WHOLE else "a number"
         raise InputError(f"{name} = {value!r} cannot be used; it must be {kind}")
-    return int(value) if name in _WHOLE else float(value)
+    return int(value) if isinstance(value, Integral) and name in _WHOLE else float(value)
 
 
 class Seen:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from glassbook.core.errors import GlassbookError, RunError
 from glassbook.runs.places import runs_root
@@ -50,7 +51,12 @@ def list_runs(
         wanted = "WHERE (:kind IS NULL OR kind = :kind) AND (:status IS NULL OR status = :status)"
         query = f"SELECT {_COLUMNS} FROM runs {wanted} ORDER BY started DESC, id DESC LIMIT :limit"
         rows = index.execute(query, {"kind": kind, "status": status, "limit": -1 if limit is None else limit})
-        return [Row(*row[:-1], bool(row[-1])) for row in rows]
+        return [Row(*row) for row in map(_typed, rows)]
+
+
+def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row of the table with its truth values, which SQLite keeps as 0 and 1."""
+    return (*row[:-1], bool(row[-1]))
 
 
 def find_run(name: str, root: str | Path | None = None) -> StoredRun:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from glassbook.core.errors import VectorError
@@ -34,6 +34,14 @@ def check_choice(operator: str, positions: Positions) -> None:
         raise VectorError(
             f"there are no positions '{positions}'; choose one of {', '.join(POSITIONS)}, or give indices"
         )
+    if not isinstance(positions, str) and not _are_indices(positions):
+        raise VectorError(
+            f"positions = {positions!r} cannot be used; give indices as a tuple of whole numbers from 0, e.g. (0, 3)"
+        )
+
+
+def _are_indices(positions: Any) -> bool:
+    return isinstance(positions, tuple) and len(positions) > 0 and all(isinstance(i, int) and i >= 0 for i in positions)
 
 
 def acts_on(positions: Positions, span: Span, n_front: int) -> Bool[Tensor, "batch pos"]:
@@ -64,34 +72,46 @@ class Push:
 
     def touches(self, span: Span) -> Bool[Tensor, "batch pos"]:
         """Return which tokens of a pass change."""
-        steered = (self.strengths != 0)[self._rows(span)]
-        return acts_on(self.positions, span, self.table.shape[1]) & steered[:, None]
+        moves = (self.table != 0).any(-1) & (self.strengths != 0)[:, None]
+        return acts_on(self.positions, span, self.table.shape[1]) & moves[self._rows(span)[:, None], self._place(span)]
 
     def __call__(self, value: Float[Tensor, "batch pos *width"], span: Span) -> Float[Tensor, "batch pos *width"]:
         """Return the value with the touched tokens changed."""
         rows = self._rows(span)
-        place = span.positions.clamp(max=self.table.shape[1] - 1)
-        vectors = _fitted(self.table[rows[:, None], place], value)
-        strengths = _fitted(self.strengths[rows][:, None, None], value)
+        # A single neuron's value has no axis to run along, so it is given one of length 1.
+        wide = value.unsqueeze(-1) if value.ndim == 2 else value
+        vectors = _fitted(self.table[rows[:, None], self._place(span)], wide)
+        strengths = _fitted(self.strengths[rows][:, None, None], wide)
         if self.operator == "add":
-            changed = value + strengths * vectors
+            changed = wide + strengths * vectors
         else:
             unit = vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
-            changed = value - strengths * (value * unit).sum(-1, keepdim=True) * unit
-        return torch.where(_fitted(self.touches(span)[..., None], value), changed, value)
+            changed = wide - strengths * (wide * unit).sum(-1, keepdim=True) * unit
+        return torch.where(_fitted(self.touches(span)[..., None], wide), changed, wide).reshape(value.shape)
 
-    def _rows(self, span: Span) -> Tensor:
-        return span.rows if len(self.strengths) > 1 else torch.zeros_like(span.rows)
+    def _place(self, span: Span) -> Int[Tensor, "batch pos"]:
+        return span.positions.clamp(max=self.table.shape[1] - 1)
+
+    def _rows(self, span: Span) -> Int[Tensor, " batch"]:
+        n = len(self.strengths)
+        if n == 1:
+            return torch.zeros_like(span.rows)
+        last = int(span.rows.max())
+        if last >= n:
+            raise VectorError(f"row {last} of the batch has no vector; give one vector (or None) for each prompt")
+        return span.rows
 
 
-def _fitted(x: Float[Tensor, "batch pos width"], value: Tensor) -> Tensor:
-    """Return `x` with the axes that `value` has between position and width (heads), or without width (one neuron)."""
-    if value.ndim == 2:
-        return x.squeeze(-1)
+def _fitted(x: Shaped[Tensor, "batch one_or_pos width"], value: Tensor) -> Shaped[Tensor, "batch one_or_pos *width"]:
+    """Return `x` with the axis of heads that `value` may have between position and width."""
     return x[:, :, None] if value.ndim == 4 else x
 
 
-def stacked(vectors: Sequence[Float[Tensor, "front width"]]) -> Float[Tensor, "rows front width"]:
-    """Return vectors of unequal front length as one table, zeros where a vector has ended."""
+def stacked(vectors: Sequence[Float[Tensor, "_ width"]], positions: Positions) -> Float[Tensor, "rows front width"]:
+    """Return vectors of unequal front length as one table.
+
+    At the front a vector that has ended adds nothing; at other positions its last row holds for all tokens beyond.
+    """
     longest = max(len(vector) for vector in vectors)
-    return torch.stack([torch.nn.functional.pad(vector, (0, 0, 0, longest - len(vector))) for vector in vectors])
+    goes_on = 0.0 if positions == "front" else 1.0
+    return torch.stack([torch.cat((v, goes_on * v[-1:].expand(longest - len(v), -1))) for v in vectors])

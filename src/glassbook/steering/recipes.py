@@ -23,7 +23,8 @@ def actadd(model: Model, positive: str, negative: str, site: str | Site) -> Stee
     place = _one_site(model, site)
     rows = padded_pair(model, positive, negative)
     values = capture(model, rows, place)[place].float()
-    difference = values[0] - values[1]
+    # A single neuron's value has no axis to run along, so its direction is given one of length 1.
+    difference = (values[0] - values[1]).reshape(len(rows[0]), -1)
     if not difference.any():
         raise VectorError(
             f"'{positive}' and '{negative}' tokenize to the same tokens, so their vector is zero; choose another pair"
@@ -58,8 +59,8 @@ def mean_difference(
     """
     place = _one_site(model, site)
     for name, texts in (("positives", positives), ("negatives", negatives)):
-        if not texts:
-            raise InputError(f"there are no {name}; give at least one text on each side")
+        if not texts or isinstance(texts, str):
+            raise InputError(f"there are no {name}; give a list of at least one text on each side")
     means = [_mean(model, texts, place, position, batch_size) for texts in (positives, negatives)]
     made = {
         "recipe": "mean-difference",
@@ -72,7 +73,7 @@ def mean_difference(
 
 def _mean(model: Model, texts: Sequence[str], site: Site, position: int, batch_size: int) -> Float[Tensor, " width"]:
     values = capture(model, list(texts), site, positions=position, batch_size=batch_size)[site]
-    return values.squeeze(1).double().mean(0).to(torch.float32)
+    return values.double().mean(0).reshape(-1).to(torch.float32)
 
 
 def _one_site(model: Model, site: str | Site) -> Site:

@@ -1,5 +1,6 @@
 """A steering vector: a direction at a Site, how it acts, and which weights it was made on."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,11 @@ class SteeringVector:
             raise VectorError(
                 f"the vector for {self.site} holds NaN or infinite numbers; make it again from finite activations"
             )
+        if not math.isfinite(self.strength):
+            raise VectorError(f"strength {self.strength} cannot be used for {self.site}; give a finite number")
+        if self.values.ndim not in (1, 2) or self.values.numel() == 0:
+            shape = tuple(self.values.shape)
+            raise VectorError(f"the vector for {self.site} has shape {shape}; give [width], or [front width]")
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.values.shape))
@@ -75,7 +81,7 @@ class SteeringVector:
         same = (self.site, self.operator, self.positions, self.identity.lineage)
         if same != (other.site, other.operator, other.positions, other.identity.lineage) or self.operator != "add":
             raise VectorError(f"{self!r} and {other!r} cannot be summed; give both to steer=[...] instead")
-        values = stacked([self.strength * self.table, other.strength * other.table]).sum(0)
+        values = stacked([self.strength * self.table, other.strength * other.table], self.positions).sum(0)
         is_flat = self.values.ndim == other.values.ndim == 1
         bos = self.needs_bos or other.needs_bos
         made = {"sum": [dict(self.made), dict(other.made)]}
@@ -131,7 +137,7 @@ def _edit(key: tuple[Site, Operator, Positions], vectors: Sequence[SteeringVecto
     width = next(v for v in mine if v is not None).values.shape[-1]
     tables = [torch.zeros(1, width) if v is None else v.table.float().cpu() for v in mine]
     strengths = torch.tensor([0.0 if v is None else v.strength for v in mine])
-    table = stacked(tables).to(model.device, model.dtype)
+    table = stacked(tables, positions).to(model.device, model.dtype)
     push = Push(operator, positions, table, strengths.to(model.device, model.dtype))
     return Edit(site, push, push.touches)
 
