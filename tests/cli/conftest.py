@@ -53,5 +53,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep runs of the tests in the test's own folder."""
+    """Work and keep runs in the test's own folder."""
+    monkeypatch.setenv("GLASSBOOK_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)

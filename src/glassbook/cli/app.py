@@ -18,10 +18,12 @@ from glassbook.cli.recording import COMMAND
 
 VERBS = {
     "doctor": "doctor",
+    "demo": "demo",
     "open": "open_verb",
     "generate": "generate",
     "capture": "capture",
     "steer": "steer",
+    "runs": "runs",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""
 

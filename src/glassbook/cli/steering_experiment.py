@@ -1,0 +1,143 @@
+"""One steering experiment from its options: make a vector, complete a prompt with it and without, measure the effect."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from glassbook.cli.steering_options import Acting, Measuring, Recipe
+from glassbook.cli.steering_report import Steered
+from glassbook.cli.tensor_files import load_vector
+from glassbook.core.errors import InputError
+from glassbook.files.hashes import Progress, hash_json
+from glassbook.models.model import Model
+from glassbook.runs.record import Run
+from glassbook.sources.folder import open_text
+from glassbook.steering.comparison import Effect, complete_both, measure_effect
+from glassbook.steering.effects import perplexity_ratio
+from glassbook.steering.operators import POSITIONS, Positions
+from glassbook.steering.recipes import actadd, mean_difference
+from glassbook.steering.vectors import SteeringVector
+from glassbook.tasks.contrast import load_choices, load_contrast
+from glassbook.text.corpora import open_corpus
+
+UNRELATED = "alice"
+"""The text that steering is not about, on which its cost in perplexity is measured."""
+
+_WINDOWS, _WINDOW_TOKENS = 8, 128
+
+
+def make_vector(model: Model, recipe: Recipe, acting: Acting) -> tuple[str, SteeringVector]:
+    """Return a name for people and the vector that the options ask for, at its strength and positions.
+
+    Raises InputError where the recipe lacks its Site, VectorError or FileFormatError for a vector that cannot be used.
+    """
+    label, vector = _raw_vector(model, recipe)
+    changes: dict[str, Any] = {"force": acting.force}
+    if acting.positions is not None:
+        changes["positions"] = parse_positions(acting.positions)
+    if acting.operator is not None:
+        changes["operator"] = acting.operator
+    return label, vector.with_(**changes) * acting.strength
+
+
+def _raw_vector(model: Model, recipe: Recipe) -> tuple[str, SteeringVector]:
+    if recipe.vector is not None:
+        return recipe.vector.name, load_vector(recipe.vector)
+    if recipe.site is None:
+        raise InputError("a vector is made at one Site; give --site, such as L6.resid_pre")
+    if recipe.plus is not None and recipe.minus is not None:
+        return f"ActAdd “{recipe.plus}” − “{recipe.minus}”", actadd(model, recipe.plus, recipe.minus, recipe.site)
+    if recipe.positives is not None and recipe.negatives is not None:
+        label = f"mean difference {recipe.positives.name} − {recipe.negatives.name}"
+        return label, mean_difference(model, read_texts(recipe.positives), read_texts(recipe.negatives), recipe.site)
+    found = load_contrast(recipe.contrast or "")
+    return f"mean difference of {found.name}", mean_difference(model, found.positives, found.negatives, recipe.site)
+
+
+def parse_positions(text: str) -> Positions:
+    """Return positions by their name, or token indices from `0,1,2`; raise InputError for anything else."""
+    if text in POSITIONS:
+        return text  # type: ignore[return-value]
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise InputError(
+            f"--positions '{text}' is neither one of {', '.join(POSITIONS)} nor token indices such as 0,1,2"
+        )
+    return tuple(int(part) for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What one experiment asks for; `writing` holds the options of generation."""
+
+    prompt: str
+    recipe: Recipe
+    acting: Acting
+    measuring: Measuring
+    writing: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every option that shapes its numbers."""
+        groups = (asdict(group) for group in (self.recipe, self.acting, self.measuring))
+        return (
+            {"prompt": self.prompt}
+            | {name: value for group in groups for name, value in group.items()}
+            | dict(self.writing)
+        )
+
+    def carry_out(self, model: Model, run: Run, report: Progress) -> Steered:
+        """Return what the vector did; the run learns what every part cost and which rows were read."""
+        with run.part("make the vector"):
+            label, vector = make_vector(model, self.recipe, self.acting)
+        with run.part("complete with and without"):
+            trials = [complete_both(model, self.prompt, vector, **self.writing)]
+        if self.measuring.choices == "none":
+            return Steered(label=label, vector=vector, trials=trials)
+        with run.part(f"effect beside {self.measuring.n_random} random directions"):
+            effect = self._measure(model, run, label, vector, report)
+        with run.part("cost on unrelated text"):
+            ratio = perplexity_ratio(model, unrelated_windows(model), vector)
+        corpus = open_corpus(UNRELATED)
+        run.note_data(corpus.name, corpus.sha256, 1, corpus.licence)
+        return Steered(label=label, vector=vector, trials=trials, effect=effect, ratio=ratio)
+
+    def _measure(self, model: Model, run: Run, label: str, vector: SteeringVector, report: Progress) -> Effect:
+        choices = load_choices(self.measuring.choices)
+        rows = [asdict(item) for item in choices.items]
+        run.note_data(f"choices {choices.name}", hash_json(rows), len(rows), choices.licence)
+        return measure_effect(
+            model,
+            vector,
+            choices.items,
+            label=label,
+            n_random=self.measuring.n_random,
+            instruction=self.measuring.instruction,
+            seed=self.writing["seed"],
+            progress=report,
+        )
+
+
+def unrelated_windows(model: Model) -> list[list[int]]:
+    """Return windows of ids from the beginning of `UNRELATED`, as long as the context allows."""
+    if model.tokenizer is None:
+        raise InputError(
+            f"{model.identity.name} has no tokenizer, so its effect on text cannot be measured; give --choices none"
+        )
+    length = min(_WINDOW_TOKENS, model.config.n_ctx - 1)
+    ids = model.tokenizer.encode(next(iter(open_corpus(UNRELATED))))
+    return [ids[i * length : (i + 1) * length] for i in range(_WINDOWS)]
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a file: one a line, or under `text` in each line of a .jsonl file (both also .gz or .xz).
+
+    Raises FileFormatError or InputError for a file that is missing, damaged or holds no text.
+    """
+    if ".jsonl" in path.suffixes:
+        return list(open_corpus(path))
+    with open_text(path) as file:
+        texts = [line.rstrip("\r\n") for line in file if line.strip()]
+    if not texts:
+        raise InputError(f"'{path}' holds no text; write one text a line")
+    return texts
