@@ -53,8 +53,8 @@ def _gpt2_weights(theirs: Weights, c: GPT2Config) -> dict[str, Tensor]:
 def _llama_config(c: LlamaConfig) -> PretrainedConfig:
     return TheirLlamaConfig(
         hidden_size=c.d_model, num_hidden_layers=c.n_layers, num_attention_heads=c.n_heads,
-        num_key_value_heads=c.n_kv_heads, head_dim=c.d_head, intermediate_size=c.d_mlp, vocab_size=c.d_vocab, max_position_embeddings=c.n_ctx,
-        rms_norm_eps=c.norm_eps, tie_word_embeddings=c.tied_embeddings,
+        num_key_value_heads=c.n_kv_heads, head_dim=c.d_head, intermediate_size=c.d_mlp,
+        vocab_size=c.d_vocab, max_position_embeddings=c.n_ctx, rms_norm_eps=c.norm_eps, tie_word_embeddings=c.tied_embeddings,
         rope_parameters={"rope_type": "default", "rope_theta": c.rope_base},
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Tiny networks with seeded weights, ours and transformers', and a tiny tokenizer: what tests of all rooms stand on."""
 
 import functools
+from collections.abc import Mapping
 
 import tokenizers
 import torch
@@ -10,7 +11,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from conformance.shapes import ROWS, config_of
 from glassbook.models.architectures import ARCHITECTURES
+from glassbook.models.config import Config
+from glassbook.models.gpt2 import GPT2Config
 from glassbook.models.identity import Identity, fingerprint, lineage
+from glassbook.models.llama import LlamaConfig
 from glassbook.models.model import Model
 from glassbook.models.transformer import Transformer
 from glassbook.text.bpe import CHAR_TO_BYTE
@@ -21,23 +25,33 @@ GPT2, LLAMA = "gpt2", "llama"
 
 
 @functools.cache
-def their_net(architecture: str, label: str, attention: str = "eager") -> PreTrainedModel:
-    """Return the network of transformers, its weights a function of their names."""
-    config = ROWS[architecture].their_config(config_of(architecture, label))
-    net = AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval()
+def their_net_of(architecture: str, config: Config, attention: str = "eager", seed: int = 0) -> PreTrainedModel:
+    """Return the network of transformers in this shape, its weights a function of their names and the seed."""
+    net = AutoModelForCausalLM.from_config(
+        ROWS[architecture].their_config(config), attn_implementation=attention
+    ).eval()
     with torch.no_grad():
         for name, weight in net.named_parameters():
-            weight.copy_(torch.from_numpy(seeded(name, tuple(weight.shape))))
+            weight.copy_(torch.from_numpy(seeded(name, tuple(weight.shape), seed)))
     return net.requires_grad_(False)
 
 
-def our_net(architecture: str, label: str, theirs: dict[str, Tensor] | None = None) -> Transformer:
-    """Return our network with the same weights (or with `theirs`), frozen as an opened model's are."""
-    config = config_of(architecture, label)
+def their_net(architecture: str, label: str, attention: str = "eager") -> PreTrainedModel:
+    """Return the network of transformers in one shape of the table."""
+    return their_net_of(architecture, config_of(architecture, label), attention)
+
+
+def our_net_of(architecture: str, config: Config, theirs: Mapping[str, Tensor]) -> Transformer:
+    """Return our network with the weights of theirs, frozen as an opened model's are."""
     net = ARCHITECTURES.find(architecture)(config)
-    state = their_net(architecture, label).state_dict() if theirs is None else theirs
-    net.load_state_dict(ROWS[architecture].our_weights(state, config))
+    net.load_state_dict(ROWS[architecture].our_weights(theirs, config))
     return net.eval().requires_grad_(False)
+
+
+def our_net(architecture: str, label: str, theirs: Mapping[str, Tensor] | None = None) -> Transformer:
+    """Return our network in one shape of the table, with the weights of `their_net` unless others are given."""
+    weights = their_net(architecture, label).state_dict() if theirs is None else theirs
+    return our_net_of(architecture, config_of(architecture, label), weights)
 
 
 def as_model(net: Transformer, tokenizer: Tokenizer | None = None, name: str = "tiny", origin: str = "tests") -> Model:
@@ -67,16 +81,22 @@ def tiny_tokenizer() -> Tokenizer:
     return Tokenizer(backend, Declared(bos_id=end, eos_id=end))
 
 
+def tiny_config(architecture: str) -> Config:
+    """Return the shape of the tiny models: three layers, and a vocabulary as large as the tiny tokenizer's."""
+    sizes = dict(n_layers=3, d_model=32, n_heads=4, d_head=8, d_mlp=48, d_vocab=262, n_ctx=48, norm_eps=1e-5)
+    if architecture == LLAMA:
+        return LlamaConfig(**sizes, tied_embeddings=False, n_kv_heads=2)
+    return GPT2Config(**sizes, tied_embeddings=True)
+
+
+def tiny_theirs(architecture: str, seed: int = 1) -> PreTrainedModel:
+    """Return the network of transformers with the weights of `tiny_model`."""
+    return their_net_of(architecture, tiny_config(architecture), seed=seed)
+
+
 @functools.cache
-def tiny_model(architecture: str = LLAMA, n_layers: int = 3, scale: float = 1.0) -> Model:
-    """Return a model with a tokenizer and lively seeded weights, three layers unless told otherwise."""
-    sizes = dict(n_layers=n_layers, d_model=32, n_heads=4, d_head=8, d_mlp=48, d_vocab=262, n_ctx=48, norm_eps=1e-5)
-    own = {"n_kv_heads": 2} if architecture == LLAMA else {}
-    cls = ARCHITECTURES.find(architecture)
-    net = cls(cls.config_class(**sizes, tied_embeddings=architecture == GPT2, **own))
-    with torch.no_grad():
-        for name, weight in net.named_parameters():
-            weight.copy_(scale * torch.from_numpy(seeded(name, tuple(weight.shape), seed=1)))
-    return as_model(
-        net.eval().requires_grad_(False), tiny_tokenizer(), name=f"tiny-{architecture}", origin=f"tiny-{architecture}"
-    )
+def tiny_model(architecture: str = LLAMA, seed: int = 1) -> Model:
+    """Return a model with a tokenizer and lively seeded weights."""
+    net = our_net_of(architecture, tiny_config(architecture), tiny_theirs(architecture, seed).state_dict())
+    name = f"tiny-{architecture}" if seed == 1 else f"tiny-{architecture}-{seed}"
+    return as_model(net, tiny_tokenizer(), name, origin=name)

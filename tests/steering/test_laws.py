@@ -1,0 +1,220 @@
+"""Steering means what it says: each law as a property, and beside it a fault that the law must catch."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conformance.tiny import GPT2, LLAMA, tiny_model
+from glassbook.activations.capture import capture
+from glassbook.core.errors import VectorError
+from glassbook.core.sites import Site
+from glassbook.models.prompts import Prompts
+from glassbook.steering.vectors import PerRow, SteeringVector
+from steering.laws import (
+    NEAR,
+    Broken,
+    Drawn,
+    batch_is_one_by_one,
+    by_batch_row,
+    cached_is_uncached,
+    delta_is_the_one_asked_for,
+    drawn,
+    first_pass_only,
+    ids,
+    one_token_late,
+    prompts,
+    silent,
+    steerings,
+    too_strong,
+    touched_is_what_changed,
+)
+
+pytestmark = pytest.mark.parametrize("architecture", [GPT2, LLAMA])
+EXAMPLES = settings(max_examples=25)
+PROMPT = [5, 9, 2, 77, 31, 8]
+
+
+def plain_vector(architecture: str, **changes: object) -> SteeringVector:
+    """Return an everyday vector, added to every token."""
+    model = tiny_model(architecture)
+    vector = SteeringVector(site=Site("resid_pre", 1), values=drawn(model, "L1.resid_pre", 0), identity=model.identity)
+    return vector.with_(**changes)
+
+
+@EXAMPLES
+@given(spec=steerings(), rows=prompts)
+def test_strength_zero_changes_no_bit_and_strength_one_does(architecture: str, spec: Drawn, rows: list) -> None:
+    model = tiny_model(architecture)
+    vector = spec.on(model)
+    plain = model(rows)
+    assert torch.equal(model(rows, steer=0 * vector), plain)
+    others = [0 * vector] * (len(rows) - 1)
+    beside = model(rows, steer=PerRow([vector, *others]))
+    assert torch.equal(beside[1:], plain[1:]), "nor beside a row that is steered"
+    off = model.complete(rows, steer=0 * vector, max_new_tokens=3)
+    assert [one.tokens for one in off] == [one.tokens for one in model.complete(rows, max_new_tokens=3)]
+    assert not any(mark for one in off for mark in one.touched)
+    assert not torch.equal(model(rows, steer=plain_vector(architecture)), plain), "the control"
+
+
+@EXAMPLES
+@given(spec=steerings(), rows=prompts)
+def test_with_the_cache_is_without_the_cache(architecture: str, spec: Drawn, rows: list) -> None:
+    model = tiny_model(architecture)
+    cached_is_uncached(model, spec.on(model), rows)
+
+
+def test_the_cache_law_catches_steering_that_forgets_generated_tokens(architecture: str) -> None:
+    vector = plain_vector(architecture)
+    with pytest.raises(AssertionError):
+        cached_is_uncached(tiny_model(architecture), Broken(vector, first_pass_only), [PROMPT])
+
+
+@EXAMPLES
+@given(spec=steerings(), rows=prompts)
+def test_a_padded_batch_is_its_rows_one_by_one(architecture: str, spec: Drawn, rows: list) -> None:
+    model = tiny_model(architecture)
+    vector = spec.on(model)
+    batch_is_one_by_one(model, [vector] * len(rows), vector, rows)
+
+
+@EXAMPLES
+@given(parts=st.lists(st.tuples(ids, st.none() | steerings()), min_size=1, max_size=4))
+def test_one_batch_holds_another_vector_strength_and_site_in_each_row(architecture: str, parts: list) -> None:
+    model, rows = tiny_model(architecture), [row for row, _ in parts]
+    steers = [spec and spec.on(model) for _, spec in parts]
+    batch_is_one_by_one(model, steers, PerRow(steers), rows)
+
+
+def test_the_batch_law_catches_a_row_that_gets_the_vector_of_another(architecture: str) -> None:
+    model, vector = tiny_model(architecture), plain_vector(architecture)
+    steers = [vector, vector.with_(values=drawn(model, "L1.resid_pre", 1))]
+    batch_is_one_by_one(model, steers, PerRow(steers), [PROMPT, PROMPT[:3]])
+    with pytest.raises(AssertionError):
+        batch_is_one_by_one(model, steers, Broken(PerRow(steers), by_batch_row), [PROMPT, PROMPT[:3]])
+
+
+def test_vectors_of_unequal_front_in_one_batch_do_not_disturb_each_other(architecture: str) -> None:
+    model = tiny_model(architecture)
+    for positions in ("front", "all"):
+        steers = [
+            plain_vector(architecture, positions=positions, values=drawn(model, "L1.resid_pre", n, n)) for n in (1, 4)
+        ]
+        batch_is_one_by_one(model, steers, PerRow(steers), [PROMPT, PROMPT[::-1]])
+
+
+@EXAMPLES
+@given(spec=steerings("add"), prompt=st.lists(st.integers(0, 255), min_size=2, max_size=12))
+def test_the_change_at_the_site_is_the_one_asked_for(architecture: str, spec: Drawn, prompt: list) -> None:
+    model = tiny_model(architecture)
+    vector = spec.on(model)
+    delta_is_the_one_asked_for(model, vector, vector, prompt)
+
+
+@pytest.mark.parametrize("fault", [too_strong, one_token_late])
+def test_the_norm_law_catches_a_thousandth_too_much_and_the_wrong_token(architecture: str, fault: object) -> None:
+    model, vector = tiny_model(architecture), plain_vector(architecture, positions=(1, 3))
+    with pytest.raises(AssertionError):
+        delta_is_the_one_asked_for(model, Broken(vector, fault), vector, PROMPT)
+
+
+@EXAMPLES
+@given(spec=steerings(), prompt=ids)
+def test_touched_reports_exactly_the_tokens_whose_value_changed(architecture: str, spec: Drawn, prompt: list) -> None:
+    model = tiny_model(architecture)
+    vector = spec.on(model)
+    touched_is_what_changed(model, vector, vector, prompt)
+
+
+@pytest.mark.parametrize("fault", [silent, one_token_late])
+def test_the_touched_law_catches_silence_and_the_wrong_token(architecture: str, fault: object) -> None:
+    model, vector = tiny_model(architecture), plain_vector(architecture, positions=(1, 3))
+    with pytest.raises(AssertionError):
+        touched_is_what_changed(model, Broken(vector, fault), vector, PROMPT)
+
+
+@EXAMPLES
+@given(seed=st.integers(0, 10**6), site=st.sampled_from(["L0.resid_pre", "L1.mlp_out", "L2.H1.z"]))
+def test_ablation_leaves_nothing_along_the_direction_and_twice_is_once(architecture: str, seed: int, site: str) -> None:
+    model = tiny_model(architecture)
+    values = drawn(model, site, seed)
+    vector = plain_vector(architecture, site=Site.parse(site), values=values, operator="ablate")
+    before, once, twice, half = (
+        capture(model, [PROMPT], site, steer=steer)[site] for steer in (None, vector, [vector, vector], 0.5 * vector)
+    )
+    unit = values / values.norm()
+    assert float((once @ unit).abs().max()) <= 1e-5 * float(before.abs().max())
+    assert torch.allclose(twice, once, atol=1e-5)
+    assert torch.allclose(half @ unit, 0.5 * (before @ unit), atol=1e-5)
+    rest = before - (before @ unit)[..., None] * unit
+    assert torch.allclose(once, rest, atol=1e-5), "what is orthogonal stays"
+    assert float((before @ unit).abs().max()) > 1e-2, "the control: there was something to ablate"
+    rescaled = capture(model, [PROMPT], site, steer=vector.with_(values=7 * values))[site]
+    assert torch.allclose(rescaled, once, atol=1e-5), "the length of the direction does not matter"
+
+
+def test_ablating_a_single_neuron_silences_it_token_by_token(architecture: str) -> None:
+    model = tiny_model(architecture)
+    site = Site("mlp_post", 1, neuron=5)
+    vector = plain_vector(architecture, site=site, values=torch.tensor([2.0]), operator="ablate")
+    whole = capture(model, [PROMPT], site.whole)[site.whole]
+    ablated = capture(model, [PROMPT], site.whole, steer=vector)[site.whole]
+    assert bool((ablated[..., 5] == 0).all())
+    assert bool((whole[..., 5] != 0).any())
+    others = [i for i in range(whole.shape[-1]) if i != 5]
+    assert torch.equal(ablated[..., others], whole[..., others])
+    at_one = capture(model, [PROMPT], site, steer=vector.with_(positions=(2,)))[site]
+    expected = whole[..., 5].clone()
+    expected[:, 2] = 0
+    assert torch.equal(at_one, expected)
+
+
+@EXAMPLES
+@given(spec=steerings("add"))
+def test_adding_and_then_subtracting_returns_to_the_start_within_rounding(architecture: str, spec: Drawn) -> None:
+    model, control = tiny_model(architecture), plain_vector(architecture)
+    vector, plain = spec.on(model), model([PROMPT])
+    assert float((model([PROMPT], steer=[vector, -vector]) - plain).abs().max()) <= NEAR
+    assert float((model([PROMPT], steer=[control, control]) - plain).abs().max()) > NEAR, "the control"
+    assert torch.allclose(model([PROMPT], steer=[vector, vector]), model([PROMPT], steer=2 * vector), atol=NEAR)
+
+
+@EXAMPLES
+@given(factor=st.floats(-3, 3), other=st.floats(-3, 3))
+def test_strengths_multiply_and_the_flipped_sign_is_the_negative(
+    architecture: str, factor: float, other: float
+) -> None:
+    vector = plain_vector(architecture)
+    assert (factor * (other * vector)).strength == pytest.approx(factor * other)
+    assert (-vector).strength == -vector.strength
+    model = tiny_model(architecture)
+    site, base = vector.site, capture(model, [PROMPT], vector.site)[vector.site]
+    up, down = (capture(model, [PROMPT], site, steer=one)[site] - base for one in (vector, -vector))
+    assert torch.allclose(up, -down, atol=1e-5)
+
+
+def test_steering_a_head_moves_that_head_alone(architecture: str) -> None:
+    model, site = tiny_model(architecture), Site("z", 1, head=2)
+    vector = plain_vector(architecture, site=site, values=drawn(model, "L1.H2.z", 3))
+    before, after = (capture(model, [PROMPT], site.whole, steer=steer)[site.whole] for steer in (None, vector))
+    assert torch.allclose(after[:, :, 2] - before[:, :, 2], vector.values.expand(1, len(PROMPT), -1), atol=1e-5)
+    assert torch.equal(after[:, :, [0, 1, 3]], before[:, :, [0, 1, 3]])
+    assert float((model([PROMPT], steer=vector) - model([PROMPT])).abs().max()) > 1e-3
+
+
+def test_a_batch_with_more_rows_than_vectors_is_refused_and_the_full_one_accepted(architecture: str) -> None:
+    model, vector = tiny_model(architecture), plain_vector(architecture)
+    for vectors in ([vector], [vector, None]):
+        with pytest.raises(VectorError, match="row 2 of the batch has no vector; give one vector"):
+            model(Prompts.of([PROMPT] * 3), steer=PerRow(vectors))
+    assert torch.equal(model([PROMPT] * 3, steer=PerRow([None, None, vector]))[0], model([PROMPT])[0])
+
+
+def test_capture_in_small_batches_steers_each_row_by_its_own_vector(architecture: str) -> None:
+    model, vector = tiny_model(architecture), plain_vector(architecture)
+    steer = PerRow([None, vector, 2 * vector])
+    rows, site = [PROMPT, PROMPT[::-1], PROMPT], "L2.resid_post"
+    whole, pieces = (capture(model, rows, site, steer=steer, batch_size=size)[site] for size in (None, 1))
+    assert torch.allclose(whole, pieces, atol=1e-5)
+    assert not torch.allclose(whole[0], whole[2], atol=1e-2), "the control: rows differ by their vectors alone"
