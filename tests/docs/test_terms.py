@@ -14,6 +14,7 @@ from glassbook.cli.app import VERBS
 from glassbook.core import errors
 from glassbook.core.sites import KINDS
 from glassbook.models.generation import StoppedBy
+from glassbook.runs.record import STATUSES
 from glassbook.steering.operators import OPERATORS, POSITIONS
 from glassbook.views.view import VIEWS
 
@@ -25,6 +26,7 @@ IN_CODE: dict[str, Iterable[str]] = {
     "Operators": OPERATORS,
     "Positions": POSITIONS,
     "Why a completion stopped": get_args(StoppedBy),
+    "Status of a Run": STATUSES,
     "Views": VIEWS,
     "Verbs of the command line": VERBS,
     "Errors": ERRORS,
