@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glassbook.cli.options import Json, Root
+from glassbook.cli.options import Json
 from glassbook.cli.output import print_facts, print_heading, print_json, print_table, printable, progress
+from glassbook.cli.recording import COMMAND, Root
 
 if TYPE_CHECKING:
     from glassbook.cli.steering_report import Steered
@@ -37,7 +38,7 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
     started = time.perf_counter()
     config = {"pair": PAIR, "actadd": [ACTADD_SITE, ACTADD_STRENGTH], "mean_difference": [MEAN_SITE, MEAN_STRENGTH]}
     config |= {"instruction": INSTRUCTION, "prompts": PROMPTS, "n_random": N_RANDOM, "text": TEXT}
-    with start_run("demo", ["glassbook", "demo"], config, seed=0, root=root, modules=_modules()) as run, progress() as report:
+    with start_run("demo", COMMAND.get(), config, seed=0, root=root, modules=_modules()) as run, progress() as report:
         model, results, path = _work(run, report)
     if as_json:
         print_json({"run": run.id, "report": str(path), "results": [result.to_dict() for result in results]})
@@ -45,11 +46,20 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
     for result in results:
         _print_trials(result)
         fluency = [mean_perplexity([pair[side] for pair in result.trials]) for side in (0, 1)]
-        typer.echo(f"\nPerplexity of what was written, under the unsteered model: {fluency[0]:.1f} plain, {fluency[1]:.1f} steered.\n")
+        typer.echo(
+            f"\nPerplexity of what was written, under the unsteered model: {fluency[0]:.1f} plain, {fluency[1]:.1f} steered.\n"
+        )
     print_heading("What each part cost")
     rows = [[one.part, f"{one.wall_s:.1f}", f"{one.cpu_s:.1f}", f"{one.peak_bytes / 1e6:.0f}"] for one in run.costs]
     print_table(["part", "wall s", "cpu s", "peak MB"], rows, right=("wall s", "cpu s", "peak MB"))
-    print_facts({"model": model.identity.label, "run": run.id, "report": str(path), "in all": f"{time.perf_counter() - started:.0f} s"})
+    print_facts(
+        {
+            "model": model.identity.label,
+            "run": run.id,
+            "report": str(path),
+            "in all": f"{time.perf_counter() - started:.0f} s",
+        }
+    )
     typer.echo()
     for result in results:
         typer.echo(result.sentence)
@@ -65,12 +75,15 @@ def _modules() -> tuple[str, ...]:
 
 def _work(run: "Run", report: "Progress") -> tuple["Model", list["Steered"], object]:
     from glassbook.cli.steering_run import keep_results, write_page
+    from glassbook.core.devices import hardware
     from glassbook.models.loading.opening import open_model
     from glassbook.steering.recipes import actadd, mean_difference
     from glassbook.tasks.contrast import load_contrast
 
     with _part(run, "open the model"):
         model = open_model("smollm2-135m", progress=report)
+    run.note_weights(model.identity.to_dict())
+    run.note_hardware(hardware())
     with _part(run, "capture real text"):
         more = [_reading(run, model)]
     contrast = load_contrast("sentiment")
@@ -108,7 +121,10 @@ def _reading(run: "Run", model: "Model") -> "object":
     run.note_data(corpus.name, corpus.sha256, 1, corpus.licence)
     norms = cache.stack("resid_post").norm(dim=-1)[:, 0]
     ordinary, layers = norms[:, 1:].mean(1).tolist(), list(range(len(norms)))
-    series = [Series(name="first token", x=layers, y=norms[:, 0].tolist()), Series(name="mean of the others", x=layers, y=ordinary)]
+    series = [
+        Series(name="first token", x=layers, y=norms[:, 0].tolist()),
+        Series(name="mean of the others", x=layers, y=ordinary),
+    ]
     chart = LineChart(
         title="Length of the residual stream, layer by layer", x_label="layer", y_label="norm", series=series,
         caption="The first token is an attention sink: its norm is far above every other's, which is why ActAdd leaves it alone.",

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from glassbook.cli.steering_report import Steered, report_sections, report_verdict, report_views
 from glassbook.cli.tensor_files import save_vector
-from glassbook.core.devices import hardware
 from glassbook.models.model import Model
 from glassbook.runs.record import Run
 from glassbook.views.cost_table import Cost, Costs
@@ -17,8 +16,6 @@ MODULES = ("glassbook.steering.comparison", "glassbook.steering.recipes", "glass
 
 def keep_results(run: Run, model: Model, results: Sequence[Steered]) -> None:
     """Write every vector, number and picture of the experiment into its Run."""
-    run.note_weights(model.identity.to_dict())
-    run.note_hardware(hardware())
     for number, result in enumerate(results):
         path = run.folder / "artifacts" / f"vector-{number}.safetensors"
         path.parent.mkdir(exist_ok=True)

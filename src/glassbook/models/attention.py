@@ -27,10 +27,11 @@ class KVCache:
         self, layer: int, k: Float[Tensor, "batch pos kv d"], v: Float[Tensor, "batch pos kv d"]
     ) -> tuple[Tensor, Tensor]:
         """Store one layer's new keys and values; return all up to them, each `[batch kv columns d]`."""
-        end = self.filled + k.shape[1]
-        self.keys[layer, :, :, self.filled : end] = k.transpose(1, 2)
-        self.values[layer, :, :, self.filled : end] = v.transpose(1, 2)
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+        start, n_new = self.filled, k.shape[1]
+        keys, values = self.keys[layer], self.values[layer]
+        keys.narrow(2, start, n_new).copy_(k.transpose(1, 2))
+        values.narrow(2, start, n_new).copy_(v.transpose(1, 2))
+        return keys.narrow(2, 0, start + n_new), values.narrow(2, 0, start + n_new)
 
     def hide(self, lengths: list[int]) -> None:
         """Mark the filled columns at and beyond each row's length as padding."""

@@ -15,6 +15,7 @@ from glassbook.models.attention import KVCache, attend
 from glassbook.models.config import Config
 from glassbook.models.linear import Linear, linear
 from glassbook.models.norms import LayerNorm
+from glassbook.models.part import Part
 from glassbook.models.transformer import Transformer
 
 ACTIVATIONS = {
@@ -32,7 +33,7 @@ class GPT2Config(Config):
     act_fn: str = "gelu_new"
 
 
-class Attention(nn.Module):
+class Attention(Part):
     """Multi-head causal self-attention."""
 
     def __init__(self, config: GPT2Config, layer: int) -> None:
@@ -55,7 +56,7 @@ class Attention(nn.Module):
         return self.out(z.flatten(2))
 
 
-class MLP(nn.Module):
+class MLP(Part):
     """Two affine maps around a nonlinearity."""
 
     def __init__(self, config: GPT2Config) -> None:

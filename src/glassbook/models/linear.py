@@ -5,6 +5,7 @@ from torch import Tensor, bfloat16, nn
 from torch.nn import functional as F
 
 from glassbook.core.devices import widens_bfloat16
+from glassbook.models.part import Part
 
 # Below this many rows a product is bound by reading the weights, and widening them would triple the traffic.
 _WIDENED_ROWS = 32
@@ -15,7 +16,7 @@ def is_widened(x: Tensor, rows: int) -> bool:
     return x.dtype is bfloat16 and rows >= _WIDENED_ROWS and x.device.type == "cpu" and widens_bfloat16()
 
 
-class Linear(nn.Linear):
+class Linear(Part, nn.Linear):
     """An affine map whose large bfloat16 products are widened where that is faster."""
 
     def forward(self, x: Float[Tensor, "*lead d_in"]) -> Float[Tensor, "*lead d_out"]:

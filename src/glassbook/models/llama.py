@@ -15,6 +15,7 @@ from glassbook.models.attention import KVCache, attend
 from glassbook.models.config import Config
 from glassbook.models.linear import Linear, linear
 from glassbook.models.norms import RMSNorm
+from glassbook.models.part import Part
 from glassbook.models.rotary import Angles, Rotary, rotate
 from glassbook.models.transformer import Transformer
 
@@ -32,32 +33,38 @@ class LlamaConfig(Config):
         return self.n_kv_heads
 
 
-class Attention(nn.Module):
+class Attention(Part):
     """Grouped-query causal self-attention with rotary positions."""
 
     def __init__(self, config: LlamaConfig, layer: int) -> None:
         super().__init__()
         self.layer, self.d_head = layer, config.d_head
-        self.heads = [config.n_heads, config.n_kv_heads, config.n_kv_heads]
-        self.qkv = Linear(config.d_model, sum(self.heads) * config.d_head, bias=False)
+        self.n_heads, self.n_kv_heads = config.n_heads, config.n_kv_heads
+        self.qkv = Linear(config.d_model, (self.n_heads + 2 * self.n_kv_heads) * config.d_head, bias=False)
         self.out = Linear(config.n_heads * config.d_head, config.d_model, bias=False)
 
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], at: At, angles: Angles, mask: Tensor | None, cache: KVCache | None
     ) -> Float[Tensor, "batch pos d_model"]:
         """Return what the heads write together."""
-        q, k, v = self.qkv(x).unflatten(-1, (sum(self.heads), self.d_head)).split(self.heads, dim=2)
-        q, k, v = at("q", q), at("k", k), at("v", v)
-        q, k = at("rot_q", rotate(q, angles)), at("rot_k", rotate(k, angles))
+        heads, kv_heads = self.n_heads, self.n_kv_heads
+        qkv = self.qkv(x).view(*x.shape[:2], heads + 2 * kv_heads, self.d_head)
+        qk, v = torch.split_with_sizes(qkv, (heads + kv_heads, kv_heads), 2)
+        if at.wants("q", "k"):
+            q, k = torch.split_with_sizes(qk, (heads, kv_heads), 2)
+            qk = torch.cat((at("q", q), at("k", k)), 2)
+        # Queries and keys turn by the same angles, so they turn together.
+        q, k = torch.split_with_sizes(rotate(qk, angles), (heads, kv_heads), 2)
+        q, k, v = at("rot_q", q), at("rot_k", k), at("v", v)
         keys, values = cache.extend(self.layer, k, v) if cache else (k.transpose(1, 2), v.transpose(1, 2))
         z = at("z", attend(q, keys, values, at, mask))
         if at.wants("result"):
-            per_head = self.out.weight.T.unflatten(0, (self.heads[0], self.d_head))
+            per_head = self.out.weight.T.unflatten(0, (heads, self.d_head))
             return at("result", torch.einsum("bphd,hdm->bphm", z, per_head)).sum(2)
         return self.out(z.flatten(2))
 
 
-class MLP(nn.Module):
+class MLP(Part):
     """SwiGLU, Shazeer 2020 (2002.05202), equation 6: silu(gate) * linear, then down."""
 
     def __init__(self, config: LlamaConfig) -> None:
@@ -68,7 +75,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch pos d_model"], at: At) -> Float[Tensor, "batch pos d_model"]:
         """Return what the neurons write together."""
-        gate, up = self.gate_up(x).split(self.d_mlp, dim=-1)
+        gate, up = torch.split_with_sizes(self.gate_up(x), (self.d_mlp, self.d_mlp), -1)
         gate, up = at("mlp_pre", gate), at("mlp_pre_linear", up)
         return self.down(at("mlp_post", F.silu(gate) * up))
 
