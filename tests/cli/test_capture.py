@@ -36,7 +36,7 @@ def test_the_file_says_which_prompt_of_which_model_it_came_from(cli, tiny, tmp_p
     _, said = read(tmp_path / "x.safetensors")
     model = open_model(tiny)
     assert said["format"] == "glassbook-capture/1"
-    assert said["prompt"] == PROMPT
+    assert json.loads(said["prompt"]) == PROMPT
     assert json.loads(said["model"]) == model.identity.to_dict()
     assert json.loads(said["prompt_tokens"]) == model.read(PROMPT, prepend_bos=True).row(0)
     assert json.loads(said["positions"]) == [-1]

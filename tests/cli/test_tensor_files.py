@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from conformance.tiny import tiny_model
-from glassbook.cli.tensor_files import load_vector, save_tensors, save_vector
+from glassbook.cli.tensor_files import load_vector, save_vector, tensor_entries
 from glassbook.core.errors import FileFormatError, GlassbookError
+from glassbook.files.safetensors import write_safetensors
 from glassbook.steering.recipes import actadd, mean_difference
 
 
@@ -41,10 +42,12 @@ def test_it_steers_as_the_one_that_was_saved(vectors, tmp_path):
 
 def test_a_file_of_other_tensors_or_with_damaged_facts_is_refused(vectors, tmp_path):
     path = tmp_path / "v.safetensors"
-    save_tensors(path, {"values": torch.zeros(32)}, {"format": "glassbook-capture/1"})
+    write_safetensors(path, tensor_entries({"values": torch.zeros(32)}), {"format": "glassbook-capture/1"})
     with pytest.raises(FileFormatError, match="holds no steering vector"):
         load_vector(path)
-    save_tensors(path, {"values": torch.zeros(32)}, {"format": "glassbook-vector/1", "site": '"L1.resid_pre"'})
+    write_safetensors(
+        path, tensor_entries({"values": torch.zeros(32)}), {"format": "glassbook-vector/1", "site": '"L1.resid_pre"'}
+    )
     with pytest.raises(FileFormatError, match="is damaged"):
         load_vector(path)
 

@@ -44,6 +44,7 @@ def generate(
     model = weights.open()
     given = _chat_ids(model, text) if asked.chat else text
     wanted["prepend_bos"] = asked.bos
+    model.read(given, asked.bos)
     if n == 1 and not (no_stream or as_json):
         _stream(model, given, wanted)
         return
