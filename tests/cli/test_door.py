@@ -1,6 +1,7 @@
 """The one door: whatever goes wrong inside becomes a sentence and a status, and a traceback only when asked for."""
 
 import errno
+import logging
 import subprocess
 import sys
 import warnings
@@ -73,10 +74,13 @@ def test_our_warnings_are_heard_as_a_line_and_those_of_libraries_are_not(capsys)
     def work():
         warnings.warn("the vector was made on another precision", LineageWarning, stacklevel=1)
         warnings.warn("a library speaks to its developers", UserWarning, stacklevel=1)
+        logging.getLogger("glassbook.models").warning("the cached model is made anew")
         return 0
 
     assert guarded(work) == 0
-    assert capsys.readouterr().err == "glassbook: note: the vector was made on another precision\n"
+    notes = ["the vector was made on another precision", "the cached model is made anew"]
+    assert capsys.readouterr().err.splitlines() == [f"glassbook: note: {note}" for note in notes]
+    assert logging.getLogger("glassbook").handlers == []
 
 
 def test_a_hostile_name_in_an_error_moves_no_cursor(capsys):

@@ -82,3 +82,7 @@ Version = Annotated[
 
 def about(show_version: Version = False) -> None:
     """Open real transformers, read and steer their insides, and keep every number with the run that measured it."""
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import os
 import sys
 import traceback
@@ -96,15 +97,28 @@ def _system(fault: OSError) -> str:
 
 @contextmanager
 def _spoken_warnings() -> Iterator[None]:
-    """Let a warning of ours be heard as a line for people; those of libraries are for their developers."""
+    """Let our warnings be heard as lines for people; those of libraries are for their developers."""
 
     def show(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
         if category.__module__.startswith("glassbook"):
             tell(f"note: {message}")
 
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield
+    ours, notes = logging.getLogger("glassbook"), _Notes(logging.WARNING)
+    ours.addHandler(notes)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show
+            yield
+    finally:
+        ours.removeHandler(notes)
+
+
+class _Notes(logging.Handler):
+    """What our own log warns of, as lines for people."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one warning."""
+        tell(f"note: {record.getMessage()}")
 
 
 def _let_go_of_output() -> None:

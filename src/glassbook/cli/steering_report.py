@@ -17,6 +17,11 @@ from glassbook.views.steer_compare import Completion, SteerCompare
 from glassbook.views.table import Table
 from glassbook.views.view import View, plain
 
+_HOW_MEASURED = (
+    "Each prompt of a set that no vector was made from has a positive and a negative way to go on. The effect is how far "
+    "the log-odds between them move, in the mean over prompts; every control goes through the same prompts."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steered:
@@ -78,9 +83,7 @@ def report_sections(model: Model, results: Sequence[Steered], views: dict[str, V
         )
     ]
     if effects:
-        sections.append(
-            Section("What the vector did, beside its controls", "\n\n".join(one.sentence for one in results), effects)
-        )
+        sections.append(Section("What the vector did, beside its controls", _HOW_MEASURED, effects))
     return [*sections, Section("How the vectors were made", "", [made["vectors"]])]
 
 
