@@ -22,8 +22,23 @@ from glassbook.views import (
 )
 
 PROMPT = ["I", " think", " you", " are"]
-PLAIN = [" a", " great", " person", ",", " and", " I", "'m", " glad", " you", " asked", ".", "\n", "What", " do", " you", " need", "?"]
-LOVED = [" the", " most", " wonderful", " person", " in", " the", " world", ".", " I", " love", " you", " so", " much", ",", "\n", "my", " dear"]
+
+
+def _words(text: str) -> list[str]:
+    """Return a text as tokens that begin with their space, as a byte-level BPE would have it."""
+    return [f" {word}" for word in text.split()]
+
+
+PLAIN = [*_words("a great person , and I am glad that you asked"), ".", "\n", "What", *_words("do you need ?")]
+LOVED = [
+    *_words("the most wonderful person in the world"),
+    ".",
+    *_words("I love you so much"),
+    ",",
+    "\n",
+    "my",
+    " dear",
+]
 
 
 def _token_strip() -> TokenStrip:
@@ -44,12 +59,18 @@ def _steer_compare() -> SteerCompare:
     row = Completion
     return SteerCompare(
         title="The same prompt, with and without the vector",
-        caption="Greedy completions of SmolLM2-135M-Instruct; the vector Love − Hate was added at L6.resid_pre to the first tokens.",
+        caption="Greedy completions; the vector Love − Hate was added at L6.resid_pre to the first tokens.",
         prompt=PROMPT,
         completions=[
             row(label="unsteered", strength=0.0, tokens=PLAIN, fluency=-1.31),
             row(label="Love − Hate", strength=4.0, tokens=LOVED, touched=[0, 1, 2], fluency=-1.62),
-            row(label="Hate − Love", strength=-4.0, tokens=[" not", " welcome", " here", "."], touched=[0, 1, 2], fluency=-2.04),
+            row(
+                label="Hate − Love",
+                strength=-4.0,
+                tokens=[" not", " welcome", " here", "."],
+                touched=[0, 1, 2],
+                fluency=-2.04,
+            ),
         ],
     )
 
@@ -89,7 +110,8 @@ def _line_chart() -> LineChart:
 
 def _heat_map() -> HeatMap:
     layers, strengths = range(4, 16, 2), (1, 2, 4, 8, 16)
-    values = [[3 * math.exp(-((layer - 8) ** 2) / 8) * math.log2(s + 1) / 4 - 0.25 * (s > 8) * layer / 4 for s in strengths] for layer in layers]
+    peaks = {layer: 3 * math.exp(-((layer - 8) ** 2) / 8) for layer in layers}
+    values = [[peaks[layer] * math.log2(s + 1) / 4 - 0.0625 * (s > 8) * layer for s in strengths] for layer in layers]
     return HeatMap(
         title="Effect by layer and strength",
         caption="Change in log-odds against the unsteered model; at the greatest strength the late layers do harm.",
@@ -122,9 +144,16 @@ def _attention_grid() -> AttentionGrid:
     tokens = ["<s>", *PROMPT, *LOVED[:7]]
     pattern = []
     for query in range(len(tokens)):
-        weights = [3.0 * (key == 0) + 2.0 * (key == query - 1) + 0.5 + 0.4 * math.sin(5 * query + key) for key in range(query + 1)]
+        near = [3.0 * (key == 0) + 2.0 * (key == query - 1) for key in range(query + 1)]
+        weights = [weight + 0.5 + 0.4 * math.sin(5 * query + key) for key, weight in enumerate(near)]
         pattern.append([weight / sum(weights) for weight in weights] + [0.0] * (len(tokens) - query - 1))
-    return AttentionGrid(title="L5.H3 reads the token before", caption="Attention probabilities of one head on one text.", tokens=tokens, pattern=pattern, head="L5.H3")
+    return AttentionGrid(
+        title="L5.H3 reads the token before",
+        caption="Attention probabilities of one head on one text.",
+        tokens=tokens,
+        pattern=pattern,
+        head="L5.H3",
+    )
 
 
 def _costs() -> Costs:
@@ -154,19 +183,36 @@ SAMPLES: dict[str, View] = {
 }
 
 
+WRITES = """The vector is the difference between two prompts' activations. It was added to the first tokens only.
+
+Nothing else was changed: same weights, same seed, greedy decoding."""
+MATTERS = "Any vector of this size disturbs the model. The question is whether ours does more than a random one."
+SENTENCE = (
+    "The vector beats all 20 random directions, but telling the model to be kind in the prompt does more, "
+    "and costs no fluency."
+)
+
+
 def sample_page() -> str:
     """Return a page that holds every sample, as a report would."""
     one = SAMPLES
     return render_page(
         title="Does adding “Love − Hate” make a small model kinder?",
-        lead="A steering vector from one prompt pair, added to the residual stream of SmolLM2-135M-Instruct, beside every control that should not work.",
+        lead="A steering vector from one prompt pair, added to the residual stream of SmolLM2-135M-Instruct, "
+        "beside every control that should not work.",
         sections=[
-            Section("What the model writes", "The vector is the difference between two prompts' activations. It was added to the first tokens of the prompt only.\n\nNothing else was changed: same weights, same seed, greedy decoding.", [one["steer-compare"], one["token-strip"]]),
-            Section("Is it the direction that matters?", "Any vector of this size disturbs the model. The question is whether ours does more than a random one.", [one["control-distribution"]]),
+            Section("What the model writes", WRITES, [one["steer-compare"], one["token-strip"]]),
+            Section("Is it the direction that matters?", MATTERS, [one["control-distribution"]]),
             Section("Where and how strongly", "", [one["heat-map"], one["line-chart"]]),
             Section("Inside one head", "", [one["attention-grid"], one["table"]]),
         ],
-        run_facts={"Model": "SmolLM2-135M-Instruct", "Site": "L6.resid_pre", "Strength": "4", "Items": "64", "Seed": "0"},
+        run_facts={
+            "Model": "SmolLM2-135M-Instruct",
+            "Site": "L6.resid_pre",
+            "Strength": "4",
+            "Items": "64",
+            "Seed": "0",
+        },
         making=Making(
             {
                 "Command": "glassbook steer --plus Love --minus Hate --site L6.resid_pre --strength 4",
@@ -176,5 +222,5 @@ def sample_page() -> str:
             },
             SAMPLES["costs"],
         ),
-        verdict=Verdict("unclear", "The vector beats all 20 random directions, but telling the model to be kind in the prompt does more, and costs no fluency."),
+        verdict=Verdict("unclear", SENTENCE),
     )

@@ -1,12 +1,13 @@
 """What one attention head reads: squares whose area is the attention from a query token to a key token."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import ClassVar
 
 from markupsafe import Markup
 
 from glassbook.views.markup import data_table, element, fold, join, note, scroll_box, visible_text
-from glassbook.views.numbers import Number, is_finite, say_skipped, spell
+from glassbook.views.numbers import Number, is_drawable, say_skipped, spell
 from glassbook.views.view import VIEWS, View, empty
 
 _CELL = 18
@@ -46,7 +47,7 @@ class AttentionGrid(View, frozen=True, kw_only=True, tag="attention-grid"):
             (value, query, key)
             for query, row in enumerate(self.pattern[:n_tokens])
             for key, value in enumerate(row[:n_tokens])
-            if is_finite(value) and query >= first and key >= first
+            if is_drawable(value) and query >= first and key >= first
         ]
 
     def _strongest(self, links: list[tuple[float, int, int]]) -> list[tuple[float, int, int]]:
@@ -54,7 +55,7 @@ class AttentionGrid(View, frozen=True, kw_only=True, tag="attention-grid"):
 
     def _drawing(self, first: int, links: list[tuple[float, int, int]]) -> Markup:
         names = [_shorten(visible_text(token)) for token in self.tokens[first:]]
-        margin = round(_CHAR_PX * max(map(len, names))) + 10
+        margin = round(_CHAR_PX * max(map(_width, names))) + 10
         side = margin + _CELL * len(names) + 4
         labels = [_label(name, index, margin) for index, name in enumerate(names)]
         squares = [self._square(value, query, key, first, margin) for value, query, key in links if value > _FAINTEST]
@@ -75,10 +76,14 @@ class AttentionGrid(View, frozen=True, kw_only=True, tag="attention-grid"):
         return f"{visible_text(self.tokens[index])} ({index})"
 
     def _remarks(self, first: int) -> str:
-        skipped = say_skipped(sum(not is_finite(value) for row in self.pattern for value in row), "of the weights")
+        skipped = say_skipped(sum(not is_drawable(value) for row in self.pattern for value in row), "of the weights")
         cut = f"Of {len(self.tokens)} tokens the last {_LONGEST} are drawn." if first else ""
         parts = ("Each row is a token that reads, each column a token that is read; area is attention.", cut, skipped)
         return " ".join(part for part in parts if part)
+
+
+def _width(name: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in name)
 
 
 def _shorten(name: str) -> str:

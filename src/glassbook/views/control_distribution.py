@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from glassbook.views.markup import element, join, note
-from glassbook.views.numbers import Number, is_finite, say_skipped, spell
-from glassbook.views.scales import Scale, fit_scale, marker, spell_ticks
+from glassbook.views.numbers import Number, is_drawable, say_skipped, spell, spell_fixed
+from glassbook.views.scales import Scale, fit_scale, marker
 from glassbook.views.view import VIEWS, View, empty
 
 _ROW_PX = 34
@@ -29,7 +29,7 @@ class ControlDistribution(View, frozen=True, kw_only=True, tag="control-distribu
     def body(self) -> Markup:
         rows = self._rows()
         values = [value for _, _, _, group in rows for value in group]
-        if not any(is_finite(value) for value in values):
+        if not any(is_drawable(value) for value in values):
             return empty("no effect is a finite number")
         scale = fit_scale(values)
         lines = [self._line(scale, *row) for row in rows]
@@ -50,31 +50,30 @@ class ControlDistribution(View, frozen=True, kw_only=True, tag="control-distribu
 
     def _line(self, scale: Scale, name: str, shape: str, kind: str, values: Sequence[Number]) -> Markup:
         marks = []
-        if is_finite(self.unsteered):
+        if is_drawable(self.unsteered):
             place = f"{scale.place(self.unsteered):.2f}%"
             marks.append(element("line", x1=place, x2=place, y1="0", y2="100%", class_="baseline"))
-        for order, value in enumerate(sorted(value for value in values if is_finite(value))):
+        for order, value in enumerate(sorted(value for value in values if is_drawable(value))):
             y = 50 + 100 * _LANES[order % len(_LANES)] if len(values) > 1 else 50.0
             marks.append(marker(shape, scale.place(value), y, kind, f"{name}: {spell(value, self.unit)}"))
-        drawing = element(
-            "svg", *marks, class_="strip", height=_ROW_PX, role="img", aria_label=f"{name}: {self._spell(values)}"
-        )
+        said = self._spell(values, scale)
+        drawing = element("svg", *marks, class_="strip", height=_ROW_PX, role="img", aria_label=f"{name}: {said}")
         return join(
             element("p", name, class_=f"strip-name {kind}"),
             element("div", drawing, class_="strip-box"),
-            element("p", self._spell(values), class_="strip-value"),
+            element("p", said, class_="strip-value"),
         )
 
-    def _spell(self, values: Sequence[Number]) -> str:
-        finite = sorted(value for value in values if is_finite(value))
+    def _spell(self, values: Sequence[Number], scale: Scale) -> str:
+        drawn = sorted(value for value in values if is_drawable(value))
         if len(values) == 1:
-            return spell(values[0])
-        if not finite:
+            return spell_fixed(values[0], scale.decimals + 2)
+        if not drawn:
             return "none"
-        return f"{spell(finite[0])} to {spell(finite[-1])}"
+        return f"{spell_fixed(drawn[0], scale.decimals + 2)} to {spell_fixed(drawn[-1], scale.decimals + 2)}"
 
     def _axis(self, scale: Scale) -> Markup:
-        names = zip(spell_ticks(scale.ticks), scale.ticks, strict=True)
+        names = zip(scale.names, scale.ticks, strict=True)
         ticks = [element("span", name, style=f"left:{scale.place(tick):.2f}%") for name, tick in names]
         unit = f" ({self.unit})" if self.unit else ""
         return join(
@@ -84,19 +83,22 @@ class ControlDistribution(View, frozen=True, kw_only=True, tag="control-distribu
 
     def rank(self) -> str:
         """Return the finding in words: how many random directions ours beats, and whether prompting did better."""
-        if not is_finite(self.steered):
+        if not is_drawable(self.steered):
             return f"The effect of our direction is {spell(self.steered)}, so that it has no rank."
-        steered, randoms = self.steered, [value for value in self.randoms if is_finite(value)]
+        steered, randoms = self.steered, [value for value in self.randoms if is_drawable(value)]
         if not randoms:
             return "No random direction was measured, so that our direction has no rank."
         beaten = sum(value < steered for value in randoms)
         chance = (1 + len(randoms) - beaten) / (1 + len(randoms))
-        words = f"Our direction beats {beaten} of {len(randoms)} random directions (by chance this well or better: p = {chance:.3f})."
-        if is_finite(self.prompt_only) and self.prompt_only >= steered:
-            words += f" Prompting alone did at least as well: {spell(self.prompt_only, self.unit)} against {spell(steered, self.unit)}."
+        words = f"Our direction beats {beaten} of {len(randoms)} random directions"
+        words += f" (by chance this well or better: p\u00a0=\u00a0{chance:.3f})."
+        if is_drawable(self.prompt_only) and self.prompt_only >= steered:
+            both = f"{spell(self.prompt_only, self.unit)} against {spell(steered, self.unit)}"
+            words += f" Prompting alone did at least as well: {both}."
         return words
 
     def _remarks(self) -> str:
-        skipped = sum(not is_finite(value) for *_, group in self._rows() for value in group)
-        items = f"Each mark is a mean over {self.n_items} item{'s' if self.n_items != 1 else ''}; the dashed line is the unsteered model."
+        skipped = sum(not is_drawable(value) for *_, group in self._rows() for value in group)
+        counted = f"{self.n_items} item{'s' if self.n_items != 1 else ''}"
+        items = f"Each mark is a mean over {counted}; the dashed line is the unsteered model."
         return " ".join(part for part in (items, say_skipped(skipped, "of the effects")) if part)

@@ -6,7 +6,7 @@ import msgspec
 from markupsafe import Markup
 
 from glassbook.views.markup import element, note, scroll_box
-from glassbook.views.numbers import Number, is_finite, spell
+from glassbook.views.numbers import Number, is_drawable, spell
 from glassbook.views.view import VIEWS, View, empty, plain
 
 
@@ -43,18 +43,18 @@ class Costs(View, frozen=True, kw_only=True, tag="costs"):
 
     def total(self) -> Cost:
         """Return the sums over all parts that were measured, and the largest peak of memory."""
-        peaks = [part.peak_mb for part in self.parts if is_finite(part.peak_mb)]
-        flops = [part.flop for part in self.parts if is_finite(part.flop)]
+        peaks = [part.peak_mb for part in self.parts if is_drawable(part.peak_mb)]
+        flops = [part.flop for part in self.parts if is_drawable(part.flop)]
         return Cost(
             part="Total",
-            wall_s=sum(part.wall_s for part in self.parts if is_finite(part.wall_s)),
-            cpu_s=sum(part.cpu_s for part in self.parts if is_finite(part.cpu_s)),
+            wall_s=sum(part.wall_s for part in self.parts if is_drawable(part.wall_s)),
+            cpu_s=sum(part.cpu_s for part in self.parts if is_drawable(part.cpu_s)),
             peak_mb=max(peaks, default=None),
             flop=sum(flops) if flops else None,
         )
 
     def _remarks(self) -> str:
-        missing = [part.part for part in self.parts if not is_finite(part.flop)]
+        missing = [part.part for part in self.parts if not is_drawable(part.flop)]
         uncounted = f"Operations were not counted for {', '.join(missing)}." if missing else ""
         return f"Bars show each part's share of the time. 1 MB is 10⁶ bytes. {uncounted}".strip()
 
@@ -65,7 +65,7 @@ def _head(name: str, unit: str) -> Markup:
 
 
 def _line(cost: Cost, total_s: Number) -> Markup:
-    share = cost.wall_s / total_s if is_finite(cost.wall_s) and is_finite(total_s) and total_s > 0 else None
+    share = cost.wall_s / total_s if is_drawable(cost.wall_s) and is_drawable(total_s) and total_s > 0 else None
     bar = element("span", element("span", style=f"width:{share:.1%}"), class_="share") if share is not None else None
     numbers = (spell(value) for value in (cost.cpu_s, cost.peak_mb, cost.flop))
     return element(

@@ -7,7 +7,7 @@ import msgspec
 from markupsafe import Markup
 
 from glassbook.views.markup import coordinate, data_table, element, fold, join, note
-from glassbook.views.numbers import Number, is_finite, say_skipped, spell
+from glassbook.views.numbers import Number, is_drawable, say_skipped, spell
 from glassbook.views.scales import Frame, fit_scale, marker, stretched
 from glassbook.views.view import VIEWS, View, empty, plain
 
@@ -31,13 +31,13 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     def points(self) -> list[tuple[float, float]]:
         """Return the points that can be drawn, in order."""
-        return [(x, y) for x, y in zip(self.x, self.y, strict=False) if is_finite(x) and is_finite(y)]
+        return [(x, y) for x, y in zip(self.x, self.y, strict=False) if is_drawable(x) and is_drawable(y)]
 
     def stretches(self) -> list[list[tuple[float, float]]]:
         """Return runs of neighboring points that can be drawn, so that a gap in the data is a gap in the line."""
         runs: list[list[tuple[float, float]]] = [[]]
         for x, y in zip(self.x, self.y, strict=False):
-            if is_finite(x) and is_finite(y):
+            if is_drawable(x) and is_drawable(y):
                 runs[-1].append((x, y))
             elif runs[-1]:
                 runs.append([])
@@ -46,7 +46,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     def band(self) -> list[tuple[float, float, float]]:
         """Return (x, low, high) wherever all three are finite."""
         rows = zip(self.x, self.low or (), self.high or (), strict=False)
-        return [(x, low, high) for x, low, high in rows if is_finite(x) and is_finite(low) and is_finite(high)]
+        return [(x, low, high) for x, low, high in rows if is_drawable(x) and is_drawable(low) and is_drawable(high)]
 
 
 @VIEWS.add("line-chart")
@@ -72,7 +72,7 @@ class LineChart(View, frozen=True, kw_only=True, tag="line-chart"):
         xs = [x for series in self.series for x, _ in series.points()]
         ys = [y for series in self.series for _, y in series.points()]
         ys += [edge for series in self.series for _, low, high in series.band() for edge in (low, high)]
-        return Frame(fit_scale(xs), fit_scale(ys), self.x_label, self.y_label)
+        return Frame(fit_scale(xs, tight=True), fit_scale(ys), self.x_label, self.y_label)
 
     def _curve(self, frame: Frame, index: int, series: Series) -> Markup:
         style = f"series-{index % _STYLES}"

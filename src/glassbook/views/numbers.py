@@ -8,12 +8,13 @@ Number = float | NotFinite | None
 
 _SPELLED: dict[str, str] = {"NaN": "not a number", "Infinity": "∞", "-Infinity": "−∞"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LARGEST = 1e300  # the span of two such numbers is finite still
 _PLAIN_FROM, _PLAIN_TO = 1e-3, 1e6
 
 
-def is_finite(value: object) -> TypeGuard[float]:
-    """Return whether `value` is a number that can be drawn."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_drawable(value: object) -> TypeGuard[float]:
+    """Return whether `value` is a number that has a place on paper: not missing, NaN, infinite or beyond 1e300."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def name_not_finite(value: float) -> float | NotFinite:
@@ -29,7 +30,7 @@ def spell(value: Number, unit: str = "") -> str:
     """Return `value` with three or four significant digits and its unit; a missing number is a dash."""
     if value is None:
         return "—"
-    if not is_finite(value):
+    if not is_drawable(value):
         return _SPELLED.get(str(name_not_finite(float(value))), str(value))
     return f"{_digits(value)} {unit}".rstrip()
 
@@ -48,7 +49,7 @@ def _digits(value: float) -> str:
 
 def spell_fixed(value: Number, decimals: int) -> str:
     """Return `value` with a fixed number of decimals, for columns whose points should line up."""
-    if not is_finite(value):
+    if not is_drawable(value):
         return spell(value)
     return f"{value:.{decimals}f}".replace("-", "−")
 

@@ -1,13 +1,16 @@
 """From numbers to places on paper: domains, ticks, and charts whose text keeps its size at every width."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from glassbook.views.markup import element
-from glassbook.views.numbers import Number, is_finite, spell
+from glassbook.views.numbers import Number, is_drawable, spell
+
+_NARROWEST, _SMALLEST = 1e-9, 1e-290
+_MOST_DECIMALS, _PLAIN_DECIMALS, _PLAIN_SIZE = 12, 4, 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +25,42 @@ class Scale:
         """Return where `value` lies, 0 at the low end and 100 at the high end."""
         return 100 * (value - self.low) / (self.high - self.low)
 
+    @property
+    def decimals(self) -> int:
+        """Return how many decimals tell neighboring ticks apart, at most twelve."""
+        step = self.ticks[1] - self.ticks[0]
+        return next((d for d in range(_MOST_DECIMALS) if abs(step - round(step, d)) < 1e-6 * step), _MOST_DECIMALS)
 
-def fit_scale(values: Iterable[Number], n_ticks: int = 5) -> Scale:
-    """Return a scale whose ends are round numbers around every finite value; 0 to 1 where there is none."""
-    finite = [float(value) for value in values if is_finite(value)]
-    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    if low == high:
-        margin = abs(low) / 2 or 0.5
+    @property
+    def names(self) -> list[str]:
+        """Return the ticks' labels, all with the same decimals; very large and very small ones as powers of ten."""
+        if self.decimals > _PLAIN_DECIMALS or max(abs(tick) for tick in self.ticks) >= _PLAIN_SIZE:
+            return [spell(tick) for tick in self.ticks]
+        texts = (f"{tick:,.{self.decimals}f}" for tick in self.ticks)
+        return [text.replace("-", "−").replace(",", "\u202f") for text in texts]
+
+
+def fit_scale(values: Iterable[Number], n_ticks: int = 5, *, tight: bool = False) -> Scale:
+    """Return a scale around every value that can be drawn, its ends round numbers; 0 to 1 where there is none.
+
+    A `tight` scale ends where the values end, and its round ticks lie inside.
+    """
+    given = [float(value) for value in values if is_drawable(value)]
+    low, high = (min(given), max(given)) if given else (0.0, 1.0)
+    size = max(abs(low), abs(high))
+    if high - low <= size * _NARROWEST or size < _SMALLEST:
+        margin = size / 2 if size >= _SMALLEST else 0.5
         low, high = low - margin, high + margin
     step = _round_step((high - low) / max(n_ticks - 1, 1))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(index * step for index in range(first, last + 1))
-    return Scale(ticks[0], ticks[-1], ticks)
+    inside = tuple(tick for tick in ticks if low <= tick <= high)
+    return Scale(low, high, inside) if tight and len(inside) > 1 else Scale(ticks[0], ticks[-1], ticks)
 
 
 def _round_step(step: float) -> float:
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= step * (1 - 1e-9))
-
-
-def spell_ticks(ticks: Sequence[float]) -> list[str]:
-    """Return the ticks' labels, all with the decimals that tell neighbors apart."""
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    largest = max(abs(tick) for tick in ticks)
-    if largest >= 1e6 or step < 1e-4:
-        return [spell(tick) for tick in ticks]
-    decimals = next(d for d in range(7) if abs(step * 10**d - round(step * 10**d)) < 1e-6)
-    return [f"{tick:,.{decimals}f}".replace("-", "−").replace(",", "\u202f") for tick in ticks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ class Frame:
 
     def draw(self, marks: Markup, summary: str) -> Markup:
         """Return the chart: ticks and labels as text around `marks`, which fill a stretchable drawing of 100 x 100."""
-        y_names, x_names = spell_ticks(self.y.ticks), spell_ticks(self.x.ticks)
+        y_names, x_names = self.y.names, self.x.names
         width = max(len(name) for name in y_names)
         plot = element("svg", self._grid(), marks, class_="plot", role="img", aria_label=summary)
         left = [

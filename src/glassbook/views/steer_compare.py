@@ -61,11 +61,8 @@ class SteerCompare(View, frozen=True, kw_only=True, tag="steer-compare"):
         n_prompt = len(self.prompt)
         in_prompt = sum(position < n_prompt for position in completion.touched)
         written = len(completion.touched) - in_prompt
-        if completion.touched:
-            touched = f"{in_prompt} prompt and {written} written tokens touched"
-        else:
-            touched = "no token touched"
-        return f"{touched} · fluency {spell(completion.fluency, self.fluency_unit)}"
+        touched = f"{in_prompt} prompt and {written} written" if completion.touched else "no"
+        return f"{touched} tokens touched · fluency {spell(completion.fluency, self.fluency_unit)}"
 
     def _key(self) -> str:
         return f"The prompt is in gray, the completion in ink; touched tokens are underlined. Fluency: {self.fluency_name}."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from glassbook.views.markup import data_table, element, fold, join, note, visible, visible_text
-from glassbook.views.numbers import Number, is_finite, say_skipped, spell
+from glassbook.views.numbers import Number, is_drawable, say_skipped, spell
 from glassbook.views.view import VIEWS, View, empty
 
 
@@ -24,7 +24,7 @@ class TokenStrip(View, frozen=True, kw_only=True, tag="token-strip"):
         if not self.tokens:
             return empty("the text has no tokens")
         values = self._padded_values()
-        largest = max((abs(value) for value in values if is_finite(value)), default=0.0)
+        largest = max((abs(value) for value in values if is_drawable(value)), default=0.0)
         marks = [*(self.marks or ()), *[False] * len(self.tokens)]
         pieces = [
             draw_token(token, mark, bar(value, largest) if self.values is not None else None)
@@ -40,9 +40,9 @@ class TokenStrip(View, frozen=True, kw_only=True, tag="token-strip"):
         parts = []
         if self.values is not None:
             values = self._padded_values()
-            striped = " Striped bars are negative." if any(is_finite(v) and v < 0 for v in values) else ""
+            striped = " Striped bars are negative." if any(is_drawable(v) and v < 0 for v in values) else ""
             parts.append(f"Bar: {self.value_name}; the longest is {spell(largest, self.unit)}.{striped}")
-            parts.append(say_skipped(sum(not is_finite(value) for value in values), "of the values"))
+            parts.append(say_skipped(sum(not is_drawable(value) for value in values), "of the values"))
         if self.marks is not None:
             parts.append(f"Underlined in brackets: {self.mark_name} ({sum(self.marks)} of {len(self.tokens)} tokens).")
         return " ".join(part for part in parts if part)
@@ -66,7 +66,7 @@ def draw_token(token: str, touched: bool, under: Markup | None = None) -> Markup
 
 def bar(value: Number, largest: float) -> Markup:
     """Return a bar whose length is |value| / largest; striped for a negative value, absent for none."""
-    if not is_finite(value) or not largest:
+    if not is_drawable(value) or not largest:
         return element("span", class_="bar")
     kind = "bar negative" if value < 0 else "bar positive"
     return element("span", element("span", style=f"width:{abs(value) / largest:.1%}"), class_=kind, title=spell(value))

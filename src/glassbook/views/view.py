@@ -1,5 +1,7 @@
 """A View: the data of one picture, with a static form that needs no script."""
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,6 +12,8 @@ from glassbook.core.errors import FileFormatError
 from glassbook.core.registry import Registry
 from glassbook.views.markup import element, note
 from glassbook.views.numbers import name_not_finite
+
+_LARGEST_WHOLE = 2**63 - 1
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True, tag_field="view", forbid_unknown_fields=True):
@@ -90,8 +94,10 @@ def plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+        value = float(value) if abs(value) < sys.float_info.max else math.copysign(math.inf, value)
     if isinstance(value, float):
-        return name_not_finite(value)
+        return name_not_finite(float(value))
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, Sequence | set):
