@@ -20,14 +20,14 @@ class Case:
 
     architecture: str
     label: str
-    net: Transformer
+    model: Model
     theirs: PreTrainedModel
     tokens: Tensor
 
     @property
-    def model(self) -> Model:
-        """Return our network as a person opens it."""
-        return as_model(self.net)
+    def net(self) -> Transformer:
+        """Return our network."""
+        return self.model.net
 
     @property
     def sites(self) -> list[Site]:
@@ -51,4 +51,4 @@ def case(request: pytest.FixtureRequest) -> Case:
     architecture, label = request.param
     config = ROWS[architecture].shapes[label]
     tokens = torch.randint(0, config.d_vocab, (3, min(config.n_ctx, 24)), generator=torch.Generator().manual_seed(7))
-    return Case(architecture, label, our_net(architecture, label), their_net(architecture, label), tokens)
+    return Case(architecture, label, as_model(our_net(architecture, label)), their_net(architecture, label), tokens)

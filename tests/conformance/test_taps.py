@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from conformance.conftest import Case
+from conformance.probes import WeightsRead
 from conformance.shapes import ROWS
 from glassbook.activations.capture import capture
 from glassbook.core.sites import KINDS, Site
@@ -96,31 +96,24 @@ def test_a_reader_sees_what_the_edits_at_its_site_made(case: Case) -> None:
 
 
 def test_a_pass_that_stops_early_reads_the_same_bits_and_computes_nothing_above(case: Case) -> None:
-    reached: list[str] = []
-
-    def note(layer: int) -> Callable[..., None]:
-        return lambda *_: reached.append(str(layer))
-
-    handles = [block.register_forward_hook(note(i)) for i, block in enumerate(case.net.blocks)]
-    # Parts of a block take no hooks, so the final norm tells by a wrapped forward.
-    final = case.net.ln_final
-    forward = final.forward
-    final.forward = lambda *values: (forward(*values), reached.append("final"))[0]
-    try:
-        for site in case.sites:
-            seen: list[Tensor] = []
+    for site in case.sites:
+        seen: list[Tensor] = []
+        with WeightsRead(case.net) as whole:
             case.net(case.tokens, Taps(readers={site: lambda value, seen=seen: seen.append(value.clone())}))
-            assert reached[-1] == "final", "the control: a whole pass reaches the end"
-            reached.clear()
-            assert torch.equal(capture(case.model, case.tokens, site)[site], seen[0]), str(site)
-            finished = [str(i) for i in range(site.layer if site.layer is not None else case.net.config.n_layers)]
-            allowed = finished if KINDS[site.name].per_layer else [*finished, "final"]
-            assert reached == allowed[: len(reached)], f"{site} was read and then {reached} computed"
-            reached.clear()
-    finally:
-        del final.forward
-        for handle in handles:
-            handle.remove()
+        assert whole.reads_logits, "the control: a whole pass reaches the end"
+        assert whole.blocks == set(range(case.net.config.n_layers))
+        with WeightsRead(case.net) as early:
+            found = capture(case.model, case.tokens, site)[site]
+        assert torch.equal(found, seen[0]), str(site)
+        if KINDS[site.name].per_layer:
+            assert early.blocks <= set(range(site.layer + 1)), f"{site} was read and then {early.blocks} computed"
+            assert not early.reads_logits, str(site)
+            above = f"blocks.{site.layer}.mlp."
+            assert site.name.startswith(("mlp", "resid_post")) or not any(
+                name.startswith(above) for name in early.names
+            )
+        elif "embed" in site.name:
+            assert not early.blocks, str(site)
 
 
 def scalar(logits: Tensor) -> Tensor:

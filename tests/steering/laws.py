@@ -135,14 +135,14 @@ def same_greedy(model: Model, one: Completion, other: Completion, edits: Sequenc
     assert one.touched[: start + certain - 1] == other.touched[: start + certain - 1]
 
 
-def cached_is_uncached(model: Model, steer: Steering, rows: list[list[int]]) -> None:
-    """With the cache and without: the same greedy tokens, and logits within 1e-4 of each other."""
+def cached_is_uncached(model: Model, steer: Steering, rows: list[list[int]], near: float = NEAR) -> None:
+    """With the cache and without: the same greedy tokens, and logits within `near` of each other."""
     options = {"steer": steer, "max_new_tokens": 4, "stop_at_eos": False}
     cached, plain = (model.complete(rows, use_cache=use, **options) for use in (True, False))
     for one, other in zip(cached, plain, strict=True):
         if len(rows) == 1:
             same_greedy(model, one, other, model.edits_of(steer))
-    assert float((stepwise(model, steer, rows) - at_once(model, steer, rows)).abs().max()) <= NEAR
+    assert float((stepwise(model, steer, rows) - at_once(model, steer, rows)).abs().max()) <= near
 
 
 def stepwise(model: Model, steer: Steering, rows: list[list[int]]) -> Tensor:
@@ -170,7 +170,7 @@ def at_once(model: Model, steer: Steering, rows: list[list[int]]) -> Tensor:
 
 
 def batch_is_one_by_one(
-    model: Model, steers: Sequence[SteeringVector | None], together: Steering, rows: list[list[int]]
+    model: Model, steers: Sequence[SteeringVector | None], together: Steering, rows: list[list[int]], near: float = NEAR
 ) -> None:
     """A padded batch steered by `together` gives each row what its own steering alone gives it."""
     batch = Prompts.of(rows)
@@ -178,7 +178,7 @@ def batch_is_one_by_one(
     completions = model.complete(rows, steer=together, max_new_tokens=4, stop_at_eos=False)
     for i, (row, steer) in enumerate(zip(rows, steers, strict=True)):
         alone = model([row], steer=steer)[0]
-        assert float((logits[i, : len(row)] - alone).abs().max()) <= NEAR, f"row {i}"
+        assert float((logits[i, : len(row)] - alone).abs().max()) <= near, f"row {i}"
         one = model.complete([row], steer=steer, max_new_tokens=4, stop_at_eos=False)[0]
         if one.touched and steer is None:
             assert not any(completions[i].touched)

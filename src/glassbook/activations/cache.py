@@ -44,6 +44,10 @@ class ActivationCache(Mapping[Site, Tensor]):
             return False
         return True
 
+    def get(self, key: Key, default: Tensor | None = None) -> Tensor | None:  # type: ignore[override]
+        """Return the value at an address, or `default` where it was not captured."""
+        return self[key] if key in self else default
+
     def __iter__(self) -> Iterator[Site]:
         return iter(self._values)
 
@@ -133,7 +137,8 @@ class ActivationCache(Mapping[Site, Tensor]):
         return self.model.net.unembed_weight[ids]
 
     def _results(self, layer: int) -> Float[Tensor, "batch pos head d_model"]:
-        return torch.einsum("bphd,hdm->bphm", self["z", layer], self.model.net.W_O[layer])
+        z = self["z", layer]
+        return torch.einsum("bphd,hdm->bphm", z, self.model.net.W_O[layer].to(z.dtype))
 
     def _layer(self, layer: int | None) -> int:
         n = self.model.config.n_layers

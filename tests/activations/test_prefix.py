@@ -1,0 +1,67 @@
+"""A pass begun once and finished many times is the whole pass."""
+
+import pytest
+import torch
+
+from conformance.probes import WeightsRead
+from conformance.tiny import GPT2, LLAMA, tiny_model
+from glassbook.activations.prefix import Prefix
+from glassbook.core.errors import InputError
+from glassbook.core.sites import Site
+from glassbook.core.taps import Edit, Taps
+from glassbook.models.prompts import Prompts
+from glassbook.steering.vectors import SteeringVector
+
+BATCH = Prompts.of([[1, 2, 3, 4, 5], [6, 7, 8]])
+
+
+def shift(layer: int, by: float = 1.0) -> Edit:
+    """Return an edit that no norm undoes."""
+    return Edit(Site("resid_pre", layer), lambda value, _: value + by * torch.arange(32.0).cos())
+
+
+@pytest.mark.parametrize("architecture", [GPT2, LLAMA])
+def test_logits_from_a_prefix_are_those_of_the_whole_pass(architecture: str) -> None:
+    model = tiny_model(architecture)
+    for edits in ([], [shift(1)], [shift(1), shift(2, -3.0)], [shift(2)]):
+        expected = model.run(BATCH, Taps(edits=edits))
+        prefix = Prefix.below(model, BATCH, [edits, [shift(1)]])
+        assert prefix.layer == 1
+        found = prefix.logits(edits)
+        for row, length in enumerate(BATCH.lengths):
+            assert torch.allclose(found[row, :length], expected[row, :length], atol=1e-5)
+        last = prefix.logits(edits, read_at=[4, 2])
+        assert torch.allclose(last[:, 0], torch.stack([expected[0, 4], expected[1, 2]]), atol=1e-5)
+
+
+def test_a_prefix_begins_below_the_lowest_edit_and_its_blocks_run_once() -> None:
+    model = tiny_model()
+    with WeightsRead(model.net) as below:
+        prefix = Prefix.below(model, BATCH, [[shift(2)], []])
+    with WeightsRead(model.net) as above:
+        prefix.logits([shift(2)])
+    assert prefix.layer == 2
+    assert (below.blocks, below.reads_logits) == ({0, 1}, False)
+    assert (above.blocks, above.reads_logits) == ({2}, True)
+
+
+def test_tokens_beyond_the_prompt_count_as_generated() -> None:
+    model = tiny_model()
+    vector = SteeringVector(
+        site=Site("resid_pre", 1), values=torch.ones(32), identity=model.identity, positions="generated"
+    )
+    edits = model.edits_of(vector)
+    prefix = Prefix.below(model, BATCH, [edits], prompt_lengths=[3, 3])
+    expected = model.run(BATCH, Taps(edits=edits), [3, 3])
+    assert torch.allclose(prefix.logits(edits)[0], expected[0], atol=1e-5)
+    assert torch.allclose(prefix.logits(edits)[1, :3], model.run(BATCH, Taps())[1, :3], atol=1e-5), (
+        "nothing was generated here"
+    )
+
+
+@pytest.mark.parametrize("site", [Site("embed"), Site("resid_pre", 0), Site("z", 0, head=1)])
+def test_an_edit_below_the_prefix_is_refused_and_not_forgotten(site: Site) -> None:
+    prefix = Prefix(tiny_model(), BATCH, 1)
+    with pytest.raises(InputError, match=f"the prefix ends where L1 begins, so an edit at {site} would do nothing"):
+        prefix.logits([Edit(site, lambda value, _: value)])
+    assert prefix.logits([shift(1)]).shape == (2, 5, 262)
