@@ -32,7 +32,7 @@ NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not show the report 
 def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> None:
     """Open the default model, read it, steer it two ways, and measure both beside their controls."""
     from glassbook.runs.record import start_run
-    from glassbook.steering.comparison import mean_perplexity
+    from glassbook.steering.comparison import conclude, mean_perplexity
     from glassbook.views.page import open_in_browser
 
     started = time.perf_counter()
@@ -62,7 +62,8 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
     )
     typer.echo()
     for result in results:
-        typer.echo(result.sentence)
+        typer.echo(f"{result.sentence}\n")
+    typer.echo(conclude([(result.effect, result.ratio) for result in results if result.effect and result.ratio]))
     if not no_open:
         open_in_browser(path)
 

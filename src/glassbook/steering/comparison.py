@@ -137,3 +137,19 @@ def say(effect: Effect, ratio: float) -> str:
         parts.append(f"simply prompting with “{effect.instruction.strip()}” {did} ({effect.prompting_shift:+.2f})")
     verdict = "" if effect.works else " This is a defeat: the effect does not stand out from its controls."
     return "; ".join(parts) + "." + verdict
+
+
+def conclude(effects: Sequence[tuple[Effect, float]]) -> str:
+    """Return one sentence over several effects, each with its perplexity ratio: what stood out, what lost, and at what price."""
+    return "In one sentence: " + "; ".join(_briefly(effect, ratio) for effect, ratio in effects) + "."
+
+
+def _briefly(effect: Effect, ratio: float) -> str:
+    verb = "stood out from its controls" if effect.works else "did not stand out from its controls"
+    rank = f"{effect.beaten} of {len(effect.randoms)} random directions beaten"
+    said = f"{effect.label} {verb} ({effect.steered_shift:+.2f} nats, {rank}, perplexity x {ratio:.2f})"
+    if effect.prompting_shift is None:
+        return said
+    if effect.prompting_shift > effect.steered_shift:
+        return f"{said} but lost to a plain instruction ({effect.prompting_shift:+.2f})"
+    return f"{said} and did more than a plain instruction ({effect.prompting_shift:+.2f})"
