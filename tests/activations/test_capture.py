@@ -199,7 +199,7 @@ def test_gradients_are_kept_only_where_they_were_asked_for() -> None:
     model = tiny_model()
     cache = capture(model, ROWS, ["L0.resid_pre", "logits"], grad=True)
     with pytest.raises(
-        InputError, match=rr"there is no gradient at L0.resid_pre; capture with grad=True and call backward first"
+        InputError, match=r"there is no gradient at L0.resid_pre; capture with grad=True and call backward first"
     ):
         cache.grad("L0.resid_pre")
     cache["logits"][..., 0].sum().backward()

@@ -48,7 +48,7 @@ def test_a_predicate_chooses_over_all_layers() -> None:
 
 def test_a_filter_that_chooses_nothing_is_refused() -> None:
     with pytest.raises(
-        SiteError, match=rr"chooses no Site of this model; it is asked about names like 'blocks.0.hook_resid_pre'"
+        SiteError, match=r"chooses no Site of this model; it is asked about names like 'blocks.0.hook_resid_pre'"
     ):
         run_with_cache(tiny_model(), ROWS, lambda name: name == "L0.z")
 
