@@ -23,8 +23,7 @@ if ! usable "$python" && ! usable "$base"; then
   fi
 fi
 usable "$python" || "$base" -m venv --clear .venv
-pip install -qq "$(grep '^pip==' constraints.txt)"
+pip install -qq --constraint constraints.txt pip setuptools
 "$python" scripts/install_torch.py
 say 'Installing the other packages …'
-pip install -qq --constraint constraints.txt setuptools
 pip install -qq --constraint constraints.txt --no-build-isolation --editable "$what"

@@ -1,8 +1,7 @@
 """`glassbook demo`: the main job on real text, from opening the model to a report with controls, in one command."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from glassbook.files.hashes import Progress
     from glassbook.models.model import Model
     from glassbook.runs.record import Run
+    from glassbook.steering.vectors import SteeringVector
+    from glassbook.views.page import Section
 
 # Chosen before anything was measured. The layers are fractions of the depth: ActAdd's published pair sits at 6 of 48 blocks
 # with c = 5 (2308.10248), contrastive vectors work best near the middle (2312.06681).
@@ -74,28 +75,28 @@ def _modules() -> tuple[str, ...]:
     return MODULES
 
 
-def _work(run: "Run", report: "Progress") -> tuple["Model", list["Steered"], object]:
+def _work(run: "Run", report: "Progress") -> tuple["Model", list["Steered"], Path]:
     from glassbook.cli.steering_run import keep_results, write_page
     from glassbook.core.devices import hardware
     from glassbook.models.loading.opening import open_model
     from glassbook.steering.recipes import actadd, mean_difference
     from glassbook.tasks.contrast import load_contrast
 
-    with _part(run, "open the model"):
+    with run.part("open the model"):
         model = open_model("smollm2-135m", progress=report)
     run.note_weights(model.identity.to_dict())
     run.note_hardware(hardware())
-    with _part(run, "capture real text"):
+    with run.part("capture real text"):
         more = [_reading(run, model)]
     contrast = load_contrast("sentiment")
-    with _part(run, "make two vectors"):
+    with run.part("make two vectors"):
         pair = actadd(model, *PAIR, ACTADD_SITE) * ACTADD_STRENGTH
         mean = mean_difference(model, contrast.positives, contrast.negatives, MEAN_SITE) * MEAN_STRENGTH
     results = [
         _measured(run, model, f"ActAdd “{PAIR[0]}” − “{PAIR[1]}”", pair, report),
         _measured(run, model, "The mean difference of 48 pairs of sentences", mean, report),
     ]
-    with _part(run, "write run and report"):
+    with run.part("write run and report"):
         keep_results(run, model, results)
         path = write_page(run, model, results, "A first day with a language model", _LEAD, more)
     return model, results, path
@@ -108,7 +109,7 @@ _LEAD = (
 )
 
 
-def _reading(run: "Run", model: "Model") -> "object":
+def _reading(run: "Run", model: "Model") -> "Section":
     """Capture the residual stream of a page at every layer; return the section that shows it."""
     from glassbook.activations.capture import capture
     from glassbook.text.corpora import open_corpus
@@ -138,7 +139,7 @@ def _reading(run: "Run", model: "Model") -> "object":
     return Section("What the model holds while it reads", lead, [chart, strip])
 
 
-def _measured(run: "Run", model: "Model", label: str, vector: "object", report: "Progress") -> "Steered":
+def _measured(run: "Run", model: "Model", label: str, vector: "SteeringVector", report: "Progress") -> "Steered":
     from glassbook.cli.steering_experiment import unrelated_windows
     from glassbook.cli.steering_report import Steered
     from glassbook.steering.comparison import complete_both, measure_effect
@@ -146,22 +147,16 @@ def _measured(run: "Run", model: "Model", label: str, vector: "object", report: 
     from glassbook.tasks.contrast import load_choices
 
     how = {"max_new_tokens": 32, "temperature": 0.7, "top_p": 0.9, "frequency_penalty": 0.5, "seed": 0}
-    with _part(run, "complete with and without"):
+    with run.part("complete with and without"):
         trials = [complete_both(model, prompt, vector, **how) for prompt in PROMPTS]
-    with _part(run, f"effect beside {N_RANDOM} random directions"):
+    with run.part(f"effect beside {N_RANDOM} random directions"):
         items = load_choices("sentiment").items
         effect = measure_effect(
             model, vector, items, label=label, n_random=N_RANDOM, instruction=INSTRUCTION, progress=report
         )
-    with _part(run, "cost on unrelated text"):
+    with run.part("cost on unrelated text"):
         ratio = perplexity_ratio(model, unrelated_windows(model), vector)
     return Steered(label=label, vector=vector, trials=trials, effect=effect, ratio=ratio)
-
-
-@contextmanager
-def _part(run: "Run", name: str) -> Iterator[None]:
-    with run.part(name):
-        yield
 
 
 def _print_trials(result: "Steered") -> None:

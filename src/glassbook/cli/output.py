@@ -36,7 +36,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Co
     if sys.stdout.isatty():
         table = Table(box=None, pad_edge=False)
         for name in columns:
-            table.add_column(name, justify="right" if name in right else "left")
+            # What names a row is there to be copied, so the other columns give way first.
+            table.add_column(name, justify="right" if name in right else "left", no_wrap=name == columns[0])
         for row in cells:
             table.add_row(*map(Text, row))
         Console().print(table)

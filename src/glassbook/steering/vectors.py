@@ -53,7 +53,8 @@ class SteeringVector:
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.values.shape))
-        return f"<vector at {self.site}: {self.strength:g} x [{shape}], {self.operator} at {self.positions}, norm {self.norm:.3g}>"
+        acts = f"{self.operator} at {self.positions}"
+        return f"<vector at {self.site}: {self.strength:g} x [{shape}], {acts}, norm {self.norm:.3g}>"
 
     @property
     def norm(self) -> float:
