@@ -23,8 +23,8 @@ settings.load_profile("glassbook")
 def default_model() -> object:
     """Return the default model in float32; a test that asks for it is skipped where the model is not cached."""
     # Here and not above, since modules loaded before the tests begin escape the check of shapes and types.
-    from glassbook.models.loading.opening import open_model
     from glassbook.models.loading.known import converted_folder
+    from glassbook.models.loading.opening import open_model
 
     if not converted_folder(DEFAULT_MODEL).exists():
         pytest.skip(f"{DEFAULT_MODEL} is not in the cache; `make model` fetches it")
