@@ -121,7 +121,30 @@ CASES = {
         ["weather", "sentiment"],
         steer(*ACTADD, "--site", "L1.resid_pre"),
     ),
+    "unknown positions": (
+        steer(*ACTADD, "--site", "L1.resid_pre", "--positions", "middle"),
+        ["middle", "generated"],
+        steer(*ACTADD, "--site", "L1.resid_pre", "--positions", "generated"),
+    ),
+    "unknown operator": (
+        steer(*ACTADD, "--site", "L1.resid_pre", "--operator", "divide"),
+        ["divide", "ablate"],
+        steer(*ACTADD, "--site", "L1.resid_pre", "--operator", "ablate"),
+    ),
     "unknown run": (["runs", "show", "yesterday"], ["yesterday", "runs list"], ["runs", "list"]),
+}
+
+# These come to light only while a Run is at work, which then ends as failed; the others begin none.
+FOUND_AT_WORK = {
+    "nothing below the layer",
+    "position out of range",
+    "vector of another width",
+    "vector of another model",
+    "vector file of something else",
+    "no Site for a vector",
+    "two Sites for a vector",
+    "a pair without difference",
+    "unknown contrast set",
 }
 
 
@@ -209,6 +232,7 @@ def test_bad_input_gets_one_sentence_that_names_the_thing_and_status_2(cli, plac
     assert all(word in answer.err for word in words), answer.err
     assert "mistake of its own" not in answer.err
     assert not (tmp_path / "x.safetensors").exists()
+    assert case in FOUND_AT_WORK or not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -120,6 +120,8 @@ def test_files_of_texts_and_a_contrast_set_of_the_same_texts_make_the_same_vecto
     files = cli(*ask, "--positives", tmp_path / "good.txt", "--negatives", tmp_path / "bad.jsonl", *site).json()
     whole = cli(*ask, "--contrast", tmp_path / "pairs.jsonl", *site).json()
     expected = mean_difference(open_model(tiny), good, bad, "L2.resid_post")
+    assert [one["rows"] for one in kept(files).record["data"]] == [2, 2]
+    assert [one["rows"] for one in kept(whole).record["data"]] == [4]
     for said in (files, whole):
         vector = load_vector(kept(said).folder / "artifacts" / "vector-0.safetensors")
         assert torch.equal(vector.values, expected.values)

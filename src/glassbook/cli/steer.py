@@ -37,8 +37,7 @@ def steer(
     experiment = Experiment(read_prompt(prompt), recipe, acting, measuring, how.checked())
     recipe.check()
     model = weights.open()
-    model.read(experiment.prompt)
-    model.sites(recipe.site or [])
+    experiment.check(model)
     asked = Asked("steer", asdict(weights) | experiment.to_dict(), how.seed, (*MODULES, Experiment.__module__))
     with recorded(asked, model, root) as run, progress() as report:
         result = experiment.carry_out(model, run, report)

@@ -15,7 +15,7 @@ from glassbook.runs.record import Run
 from glassbook.sources.folder import open_text
 from glassbook.steering.comparison import Effect, complete_both, measure_effect
 from glassbook.steering.effects import perplexity_ratio
-from glassbook.steering.operators import POSITIONS, Positions
+from glassbook.steering.operators import POSITIONS, Positions, check_choice
 from glassbook.steering.recipes import actadd, mean_difference
 from glassbook.steering.vectors import SteeringVector
 from glassbook.tasks.contrast import load_choices, load_contrast
@@ -86,10 +86,23 @@ class Experiment:
             | dict(self.writing)
         )
 
+    def check(self, model: Model) -> None:
+        """Raise GlassbookError for what can be known to be wrong before anything is computed or a Run begun."""
+        model.read(self.prompt)
+        if self.recipe.site is not None:
+            model.sites(self.recipe.site)
+        if self.acting.positions is not None:
+            parse_positions(self.acting.positions)
+        if self.acting.operator is not None:
+            check_choice(self.acting.operator, "all")
+        if self.measuring.choices != "none":
+            load_choices(self.measuring.choices)
+
     def carry_out(self, model: Model, run: Run, report: Progress) -> Steered:
         """Return what the vector did; the run learns what every part cost and which rows were read."""
         with run.part("make the vector"):
             label, vector = make_vector(model, self.recipe, self.acting)
+        self._note_texts(run)
         with run.part("complete with and without"):
             trials = [complete_both(model, self.prompt, vector, **self.writing)]
         if self.measuring.choices == "none":
@@ -98,9 +111,20 @@ class Experiment:
             effect = self._measure(model, run, label, vector, report)
         with run.part("cost on unrelated text"):
             ratio = perplexity_ratio(model, unrelated_windows(model), vector)
-        corpus = open_corpus(UNRELATED)
+        corpus = open_corpus(UNRELATED, limit=1)
         run.note_data(corpus.name, corpus.sha256, 1, corpus.licence)
         return Steered(label=label, vector=vector, trials=trials, effect=effect, ratio=ratio)
+
+    def _note_texts(self, run: Run) -> None:
+        """Record the texts that the vector was made from, where it was made from sets of them."""
+        if self.recipe.contrast is not None:
+            found = load_contrast(self.recipe.contrast)
+            rows = [list(found.positives), list(found.negatives)]
+            run.note_data(f"contrast {found.name}", hash_json(rows), len(rows[0]) + len(rows[1]), found.licence)
+        for path in (self.recipe.positives, self.recipe.negatives):
+            if path is not None:
+                texts = read_texts(path)
+                run.note_data(path.name, hash_json(texts), len(texts), "unknown")
 
     def _measure(self, model: Model, run: Run, label: str, vector: SteeringVector, report: Progress) -> Effect:
         choices = load_choices(self.measuring.choices)
@@ -125,7 +149,7 @@ def unrelated_windows(model: Model) -> list[list[int]]:
             f"{model.identity.name} has no tokenizer, so its effect on text cannot be measured; give --choices none"
         )
     length = min(_WINDOW_TOKENS, model.config.n_ctx - 1)
-    ids = model.tokenizer.encode(next(iter(open_corpus(UNRELATED))))
+    ids = model.tokenizer.encode(next(iter(open_corpus(UNRELATED, limit=1))))
     return [ids[i * length : (i + 1) * length] for i in range(_WINDOWS)]
 
 
