@@ -3,58 +3,63 @@
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from glassbook.core.errors import RunError
+
 _PACKAGE = "glassbook"
+_SPELLING = ("kind", "type_comment")
 
 
 def code_hash(modules: Iterable[str]) -> str:
     """Return the SHA-256 of the import closure of `modules` inside this package, comments and docstrings removed.
 
     Names loaded only when used (the package's own `__getattr__`, the verbs of the command line) do not count until a
-    module that imports them is named.
+    module that imports them is named. Raises RunError for a module that is not there.
     """
     digest = hashlib.sha256()
     for name, tree in sorted(closure(modules).items()):
-        digest.update(f"{name}\n{ast.dump(_without_docstrings(tree))}\n".encode())
+        digest.update(f"{name}\n{_meaning(_without_docstrings(tree))}\n".encode())
     return digest.hexdigest()
 
 
 def closure(modules: Iterable[str]) -> dict[str, ast.Module]:
     """Return the syntax trees of `modules` and of all that they import inside this package."""
-    found: dict[str, ast.Module] = {}
     waiting = list(modules)
+    for name in waiting:
+        if _source(name) is None:
+            raise RunError(f"no module is named '{name}', so its code cannot be hashed; name modules of {_PACKAGE}")
+    found: dict[str, ast.Module] = {}
     while waiting:
         name = waiting.pop()
         if name in found or (path := _source(name)) is None:
             continue
         found[name] = ast.parse(path.read_bytes())
-        waiting += _imports(found[name])
+        here = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        waiting += _imports(found[name], here)
     return found
 
 
 def _source(name: str) -> Path | None:
-    if name != _PACKAGE and not name.startswith(f"{_PACKAGE}."):
+    if not name.startswith(f"{_PACKAGE}."):
         return None
     root = importlib.util.find_spec(_PACKAGE)
     assert root is not None and root.submodule_search_locations is not None
     path = Path(root.submodule_search_locations[0], *name.split(".")[1:])
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file() and name != _PACKAGE:
-            return candidate
-    return None
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
-def _imports(tree: ast.Module) -> list[str]:
-    names: list[str] = []
+def _imports(tree: ast.Module, here: str) -> Iterator[str]:
+    """Yield what a module of the package `here` imports, by absolute names."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = importlib.util.resolve_name("." * node.level + (node.module or ""), here)
             # `from glassbook.core import sites` names a module, `from glassbook.core.sites import Site` lives in one.
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -65,3 +70,14 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
         ):
             node.body = node.body[1:] or [ast.Pass()]
     return tree
+
+
+def _meaning(node: object) -> str:
+    """Return a syntax tree as text, without empty fields: `ast.dump` writes those in one version of Python, not another."""
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if name not in _SPELLING)
+        kept = (f"{name}={_meaning(value)}" for name, value in fields if value not in (None, []) or name == "value")
+        return f"{type(node).__name__}({','.join(kept)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_meaning, node))}]"
+    return repr(node)

@@ -1,9 +1,11 @@
 """The index of runs: a SQLite file beside the run folders, which are the truth; it can be deleted at any time."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,12 @@ from glassbook.runs.reading import RUN_FILE, StoredRun, read_run
 INDEX_FILE = "index.sqlite"
 _VERSION = 1
 _BUSY_S = 30.0
-_TABLE = """
-CREATE TABLE IF NOT EXISTS runs (
+_TABLE = (
+    """CREATE TABLE runs (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, status TEXT NOT NULL, started TEXT NOT NULL,
-    seed INTEGER, weights TEXT, command TEXT, wall_s REAL, has_report INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS by_start ON runs (started);
-"""
+    seed INTEGER, weights TEXT, command TEXT, wall_s REAL, has_report INTEGER NOT NULL)""",
+    "CREATE INDEX by_start ON runs (started)",
+)
 _COLUMNS = "id, kind, status, started, seed, weights, command, wall_s, has_report"
 
 
@@ -46,7 +47,7 @@ def list_runs(
     place = runs_root(root)
     if not place.is_dir():
         return []
-    with _open(place) as index:
+    with _open_or_stand_in(place) as index:
         _catch_up(index, place)
         wanted = "WHERE (:kind IS NULL OR kind = :kind) AND (:status IS NULL OR status = :status)"
         query = f"SELECT {_COLUMNS} FROM runs {wanted} ORDER BY started DESC, id DESC LIMIT :limit"
@@ -69,7 +70,8 @@ def find_run(name: str, root: str | Path | None = None) -> StoredRun:
         found = [name]
     if len(found) != 1:
         what = f"{len(found)} runs are" if found else "no run is"
-        which = f": {', '.join(sorted(found)[:5])}" if found else ""
+        near = sorted(found)[:5] or get_close_matches(name, _folders(place), n=3, cutoff=0.5)
+        which = f"{':' if found else ', but there is'} {', '.join(near)}" if near else ""
         raise RunError(
             f"{what} called '{name}' in '{place}'{which}; give the whole name as `glassbook runs list` shows it"
         )
@@ -89,7 +91,7 @@ def reindex(root: str | Path | None = None) -> tuple[int, list[str]]:
 
 def remember(folder: Path) -> None:
     """Write one run into the index of its root; the folder has it already, so a busy index is left to catch up later."""
-    with contextlib.suppress(sqlite3.OperationalError), _open(folder.parent) as index, index:
+    with contextlib.suppress(sqlite3.Error, GlassbookError), _open(folder.parent) as index, index:
         _take_in(index, folder)
 
 
@@ -98,11 +100,11 @@ def _open(place: Path) -> Iterator[sqlite3.Connection]:
     path = place / INDEX_FILE
     try:
         index = _connect(path)
-    except sqlite3.DatabaseError as fault:
-        if isinstance(fault, sqlite3.OperationalError):
-            raise GlassbookError(
-                f"the index '{path}' cannot be opened ({fault}); check the folder and its permissions"
-            ) from fault
+    except sqlite3.OperationalError as fault:
+        raise GlassbookError(
+            f"the index '{path}' cannot be written ({fault}); check the folder and its disk"
+        ) from fault
+    except sqlite3.DatabaseError:
         # Not a database any more: the folders hold all that it held.
         for damaged in place.glob(f"{INDEX_FILE}*"):
             damaged.unlink(missing_ok=True)
@@ -111,18 +113,46 @@ def _open(place: Path) -> Iterator[sqlite3.Connection]:
         yield index
 
 
+@contextlib.contextmanager
+def _open_or_stand_in(place: Path) -> Iterator[sqlite3.Connection]:
+    """Yield the index; where it cannot be written to, one in memory, since reading runs needs no right to write."""
+    with contextlib.ExitStack() as stack:
+        try:
+            index = stack.enter_context(_open(place))
+        except GlassbookError:
+            index = stack.enter_context(contextlib.closing(sqlite3.connect(":memory:")))
+            _prepare(index)
+        yield index
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     index = sqlite3.connect(path, timeout=_BUSY_S)
     try:
         index.execute("PRAGMA journal_mode=WAL")
         index.execute("PRAGMA synchronous=NORMAL")
-        if index.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-            index.execute("DROP TABLE IF EXISTS runs")
-            index.executescript(f"{_TABLE} PRAGMA user_version={_VERSION};")
+        _prepare(index)
     except sqlite3.DatabaseError:
         index.close()
         raise
     return index
+
+
+def _prepare(index: sqlite3.Connection) -> None:
+    if index.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        raise sqlite3.DatabaseError("the index is damaged")
+    if _version(index) == _VERSION:
+        return
+    with index:
+        index.execute("BEGIN IMMEDIATE")
+        # Another process may have made the table while this one waited.
+        if _version(index) != _VERSION:
+            index.execute("DROP TABLE IF EXISTS runs")
+            for statement in (*_TABLE, f"PRAGMA user_version={_VERSION}"):
+                index.execute(statement)
+
+
+def _version(index: sqlite3.Connection) -> int:
+    return int(index.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _catch_up(index: sqlite3.Connection, place: Path) -> None:
@@ -164,4 +194,5 @@ def _take_in(index: sqlite3.Connection, folder: Path) -> str | None:
 
 
 def _folders(place: Path) -> set[str]:
-    return {path.parent.name for path in place.glob(f"*/{RUN_FILE}")}
+    with os.scandir(place) as entries:
+        return {entry.name for entry in entries if os.path.exists(os.path.join(entry.path, RUN_FILE))}

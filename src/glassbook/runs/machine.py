@@ -30,8 +30,12 @@ class Measured:
     """The cost of a block, from when this is made to `finish`."""
 
     def __init__(self, part: str, flop: float | None = None) -> None:
+        self.part, self.flop, self.peak = part, flop, 0
+        # Forgetting the peak must not rob the blocks around this one of what they have seen.
+        for outer in _UNDER_WAY:
+            outer.peak = max(outer.peak, peak_memory())
+        _UNDER_WAY.append(self)
         _reset_peak()
-        self.part, self.flop = part, flop
         self.wall, self.cpu = time.perf_counter(), time.process_time()
         self._cost: Cost | None = None
 
@@ -39,7 +43,8 @@ class Measured:
         """End the measurement; a second call changes nothing."""
         if self._cost is None:
             wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
-            self._cost = Cost(self.part, wall, cpu, peak_memory(), self.flop)
+            self._cost = Cost(self.part, wall, cpu, max(self.peak, peak_memory()), self.flop)
+            _UNDER_WAY.remove(self)
 
     @property
     def cost(self) -> Cost:
@@ -47,6 +52,9 @@ class Measured:
         self.finish()
         assert self._cost is not None
         return self._cost
+
+
+_UNDER_WAY: list[Measured] = []
 
 
 def versions() -> dict[str, str]:

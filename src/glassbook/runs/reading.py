@@ -4,18 +4,51 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import psutil
 
-from glassbook.core.errors import FileFormatError, RunError
+from glassbook.core.errors import RunError
 from glassbook.files.manifest import MANIFEST_NAME, verify_manifest
 from glassbook.views.view import View, read_view
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
 REPORT_FILE = "report.html"
+
+
+class _Asked(msgspec.Struct):
+    command: list[str]
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    config: dict[str, Any]
+
+
+class _Process(msgspec.Struct):
+    pid: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    started: float
+
+
+class _Total(msgspec.Struct):
+    wall_s: float
+
+
+class _Cost(msgspec.Struct):
+    total: _Total
+    parts: list[dict[str, Any]]
+
+
+class _Record(msgspec.Struct):
+    """What `run.json` must hold for anything else to be made of it."""
+
+    kind: str
+    status: Literal["running", "done", "failed", "interrupted"]
+    started: str
+    asked: _Asked
+    process: _Process
+    data: list[dict[str, Any]]
+    weights: dict[str, Any] | None = None
+    cost: _Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +109,16 @@ def read_run(folder: Path) -> StoredRun:
     """Return the run in a folder; raise RunError where there is none or its record is damaged."""
     path = folder / RUN_FILE
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        status = _status(record)
-        record["kind"], record["started"], record["asked"]
+        data = path.read_bytes()
+        msgspec.json.decode(data, type=_Record)
+        record = msgspec.json.decode(data, type=dict[str, Any])
     except FileNotFoundError as fault:
         raise RunError(f"'{folder}' holds no {RUN_FILE}, so it is no run; see `glassbook runs list`") from fault
-    except (msgspec.DecodeError, KeyError, FileFormatError) as fault:
+    except (msgspec.DecodeError, RecursionError) as fault:
         raise RunError(f"'{path}' is damaged ({fault}); restore it or remove the folder") from fault
-    return StoredRun(folder, record, status)
+    except OSError as fault:
+        raise RunError(f"'{path}' cannot be read ({fault.strerror}); check its permissions") from fault
+    return StoredRun(folder, record, _status(record))
 
 
 def _status(record: Mapping[str, Any]) -> str:

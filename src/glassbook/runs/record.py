@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from glassbook.core.errors import RunError
+from glassbook.core.errors import GlassbookError, RunError
 from glassbook.files.atomic import disk_full, write_bytes, write_json, write_text
 from glassbook.files.hashes import hash_json
 from glassbook.files.manifest import write_manifest
@@ -32,7 +32,7 @@ from glassbook.runs.index import remember
 from glassbook.runs.machine import Cost, machine, measure, versions
 from glassbook.runs.places import runs_root
 from glassbook.runs.reading import METRICS_FILE, REPORT_FILE, RUN_FILE
-from glassbook.views.view import View
+from glassbook.views.view import View, plain
 
 STATUSES = ("running", "done", "failed", "interrupted", "killed")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
@@ -55,21 +55,20 @@ class Run:
 
     def note_weights(self, identity: Mapping[str, Any]) -> None:
         """Record which weights the run was made on (the fields of a model's Identity)."""
-        self.record["weights"] = dict(identity)
-        self._write()
+        self._note("weights", dict(identity))
 
     def note_data(self, name: str, sha256: str, rows: int, licence: str) -> None:
         """Record a set of rows the run read, by the checksum of the decoded rows."""
-        self.record["data"].append({"name": name, "sha256": sha256, "rows": rows, "licence": licence})
-        self._write()
+        row = {"name": name, "sha256": sha256, "rows": rows, "licence": licence}
+        self._note("data", [*self.record["data"], row])
 
     def note_hardware(self, facts: Mapping[str, Any]) -> None:
         """Add what only the caller knows of the machine (threads, GPU, precision of products)."""
-        self.record["hardware"] |= dict(facts)
-        self._write()
+        self._note("hardware", self.record["hardware"] | dict(facts))
 
     def metric(self, name: str, value: float, unit: str = "", step: int | None = None) -> None:
         """Append a number to the metrics; when this returns it survives a crash. NaN and infinities are kept as words."""
+        self._check_open()
         number = float(value)
         row = {"name": name, "value": number if math.isfinite(number) else str(number), "unit": unit, "step": step}
         line = json.dumps(row | {"at": round(time.time(), 3)}) + "\n"
@@ -81,8 +80,8 @@ class Run:
         return self._save("views", name, ".json", lambda path: write_bytes(path, view.to_json()))
 
     def save_json(self, name: str, value: Any) -> Path:
-        """Write plain data; return its path."""
-        return self._save("artifacts", name, ".json", lambda path: write_json(path, value))
+        """Write plain data, NaN and infinities as words; return its path."""
+        return self._save("artifacts", name, ".json", lambda path: write_json(path, plain(value)))
 
     def save_text(self, name: str, text: str) -> Path:
         """Write a text; return its path."""
@@ -98,6 +97,7 @@ class Run:
 
     def save_report(self, html: str) -> Path:
         """Write the run's page; return its path."""
+        self._check_open()
         write_text(self.folder / REPORT_FILE, html)
         return self.folder / REPORT_FILE
 
@@ -105,17 +105,31 @@ class Run:
     def part(self, name: str, flop: float | None = None) -> Iterator[None]:
         """Measure what a part of the run costs: wall, processor, peak memory."""
         with measure(name, flop) as measured:
-            yield
-        self.costs.append(measured.cost)
+            try:
+                yield
+            finally:
+                self.costs.append(measured.cost)
 
     def _save(self, kind: str, name: str, suffix: str, write: Any) -> Path:
+        self._check_open()
         if not _NAME.fullmatch(name):
             raise RunError(f"'{name}' cannot name a file of a run; use letters, digits, '-', '_' and '.'")
         folder = self.folder / kind
         folder.mkdir(exist_ok=True)
         path = folder / f"{name}{suffix}"
+        if path.exists():
+            raise RunError(f"the run {self.id} holds '{kind}/{path.name}' already; save it under another name")
         write(path)
         return path
+
+    def _note(self, what: str, value: Any) -> None:
+        self._check_open()
+        self.record[what] = plain(value)
+        self._write()
+
+    def _check_open(self) -> None:
+        if self.record["status"] != "running":
+            raise RunError(f"the run {self.id} has ended and its checksums are written; start another to save more")
 
     def _write(self) -> None:
         with self._lock:
@@ -124,13 +138,19 @@ class Run:
     def _end(self, status: str, error: str | None, cost: Cost) -> None:
         self.record["status"], self.record["error"] = status, error
         self.record["ended"] = _now()
-        # A part's own measurement forgets the peak before it, so the total's is the highest of all.
-        peak = max(one.peak_bytes for one in (cost, *self.costs))
-        total = msgspec.structs.replace(cost, peak_bytes=peak)
-        self.record["cost"] = {"total": msgspec.to_builtins(total), "parts": msgspec.to_builtins(self.costs)}
+        self.record["cost"] = {"total": msgspec.to_builtins(cost), "parts": msgspec.to_builtins(self.costs)}
         self._write()
         write_manifest(self.folder, {"run": self.id, "status": status})
         remember(self.folder)
+
+    def _fail(self, fault: BaseException, cost: Cost) -> None:
+        """Mark the run as what `fault` makes it; where even that cannot be written, say so in a note to the fault."""
+        stopped = isinstance(fault, KeyboardInterrupt)
+        said = "stopped by Ctrl-C" if stopped else f"{type(fault).__name__}: {fault}".splitlines()[0]
+        try:
+            self._end("interrupted" if stopped else "failed", said, cost)
+        except (OSError, GlassbookError) as second:
+            fault.add_note(f"the run {self.id} could not be marked as ended: {second}")
 
 
 @contextmanager
@@ -145,47 +165,48 @@ def start_run(
 ) -> Iterator[Run]:
     """Yield a run whose folder exists already; it ends as done, failed or interrupted as the block does.
 
-    `modules` name the code whose import closure is hashed. Raises RunError for a kind that cannot name a folder, and
-    GlassbookError when the folder cannot be made.
+    `modules` name the code whose import closure is hashed. Raises RunError for a kind that cannot name a folder, a
+    seed beyond 64 bits or a module that is not there, and GlassbookError when the folder cannot be made or written.
     """
     if not _NAME.fullmatch(kind):
         raise RunError(f"'{kind}' cannot name a kind of run; use letters, digits and '-'")
-    run = Run(_new_folder(runs_root(root), kind), {})
-    run.record = {
+    if not -(2**63) <= seed < 2**63:
+        raise RunError(f"the seed {seed} does not fit into 64 bits; choose a smaller one")
+    asked = {"command": list(command), "config": plain(config), "seed": seed}
+    code = {"modules": list(modules), "sha256": code_hash(modules)}
+    record = _first_record(kind, asked, code)
+    run = Run(_new_folder(runs_root(root), kind), record)
+    with measure("all") as measured:
+        try:
+            # The list of metrics exists before anything is acknowledged in it, so its place in the folder is durable.
+            write_bytes(run.folder / METRICS_FILE, b"")
+            record["id"] = run.id
+            run._write()
+            remember(run.folder)
+            yield run
+            measured.finish()
+            run._end("done", None, measured.cost)
+        except BaseException as fault:
+            run._fail(fault, measured.cost)
+            raise
+
+
+def _first_record(kind: str, asked: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:
+    return {
         "format": "glassbook-run/1",
-        "id": run.id,
+        "id": "",
         "kind": kind,
         "status": "running",
         "error": None,
         "process": {"pid": os.getpid(), "started": psutil.Process().create_time()},
         "started": _now(),
-        "asked": {
-            "command": list(command),
-            "config": dict(config),
-            "seed": seed,
-            "sha256": hash_json([kind, dict(config), seed]),
-        },
-        "code": {"modules": list(modules), "sha256": code_hash(modules)},
+        "asked": asked | {"sha256": hash_json([kind, asked["config"], asked["seed"]])},
+        "code": code,
         "weights": None,
         "data": [],
         "versions": versions(),
         "hardware": machine(),
     }
-    run._write()
-    remember(run.folder)
-    ending, error = "done", None
-    with measure("all") as measured:
-        try:
-            yield run
-        except KeyboardInterrupt:
-            ending, error = "interrupted", "stopped by Ctrl-C"
-            raise
-        except BaseException as fault:
-            ending, error = "failed", f"{type(fault).__name__}: {fault}".splitlines()[0]
-            raise
-        finally:
-            measured.finish()
-            run._end(ending, error, measured.cost)
 
 
 def _new_folder(root: Path, kind: str) -> Path:
@@ -222,4 +243,4 @@ def _append(path: Path, line: bytes) -> None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
