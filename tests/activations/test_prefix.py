@@ -45,6 +45,24 @@ def test_a_prefix_begins_below_the_lowest_edit_and_its_blocks_run_once() -> None
     assert (above.blocks, above.reads_logits) == ({2}, True)
 
 
+@pytest.mark.parametrize(("architecture", "name"), [(GPT2, "pos_embed"), (GPT2, "embed"), (LLAMA, "embed")])
+def test_edits_of_the_embeddings_begin_before_the_blocks(architecture: str, name: str) -> None:
+    model = tiny_model(architecture)
+    edits = [Edit(Site(name), lambda value, _: value + torch.arange(32.0).sin()), shift(1)]
+    prefix = Prefix.below(model, BATCH, [edits, []])
+    assert prefix.layer is None
+    assert torch.allclose(prefix.logits(edits), model.run(BATCH, Taps(edits=edits)), atol=1e-5)
+    assert torch.allclose(prefix.logits([]), model(BATCH), atol=1e-5)
+
+
+def test_edits_of_the_logits_alone_leave_nearly_all_to_the_prefix() -> None:
+    model = tiny_model()
+    edits = [Edit(Site("logits"), lambda value, _: 2 * value)]
+    prefix = Prefix.below(model, BATCH, [edits])
+    assert prefix.layer == 2
+    assert torch.allclose(prefix.logits(edits), 2 * model(BATCH), atol=1e-4)
+
+
 def test_tokens_beyond_the_prompt_count_as_generated() -> None:
     model = tiny_model()
     vector = SteeringVector(

@@ -240,12 +240,13 @@ def test_a_text_ends_where_the_context_does_and_each_row_for_itself(architecture
     options = {"max_new_tokens": 20, "stop_at_eos": False, "use_cache": use_cache}
     together = model.complete(rows, **options)
     alone = [model.complete([row], **options)[0] for row in rows]
-    # The last token that is drawn need not be read again.
-    assert [len(one.tokens) for one in together] == [4, 11, 1]
+    assert [len(one.tokens) for one in together] == [3, 10, 0]
     assert [one.stopped_by for one in together] == ["context"] * 3
     assert [one.tokens for one in together] == [one.tokens for one in alone]
-    exact = model.complete([rows[0]], max_new_tokens=4, stop_at_eos=False)[0]
-    assert (len(exact.tokens), exact.stopped_by) == (4, "length")
+    assert all(len(one.touched) == n_ctx for one in together)
+    assert model([one.prompt_tokens + one.tokens for one in together]).shape[1] == n_ctx, "what was written can be read"
+    exact = model.complete([rows[0]], max_new_tokens=3, stop_at_eos=False)[0]
+    assert (len(exact.tokens), exact.stopped_by) == (3, "length")
 
 
 def test_a_longer_request_begins_as_the_shorter_one() -> None:

@@ -46,7 +46,10 @@ class ActivationCache(Mapping[Site, Tensor]):
 
     def get(self, key: Key, default: Tensor | None = None) -> Tensor | None:  # type: ignore[override]
         """Return the value at an address, or `default` where it was not captured."""
-        return self[key] if key in self else default
+        try:
+            return self[key]
+        except SiteError:
+            return default
 
     def __iter__(self) -> Iterator[Site]:
         return iter(self._values)

@@ -83,7 +83,7 @@ class _Decoding:
         self.draws = [generator(self.how.seed, "sample", row % n) for row in self.rows]
         prompts = [completion.prompt_tokens for completion in self.completions]
         self.seen = Seen(prompts, net.config.d_vocab, self.device) if self.how.penalizes else None
-        # The last token of a row is drawn and not read, so it needs neither a place in the context nor a column.
+        # The last token of a row is drawn and not read, so it needs no column.
         steps = min(self.how.max_new_tokens - 1, net.config.n_ctx - min(batch.lengths))
         columns = max(batch.lengths) + steps
         self.cache = net.new_cache(len(batch.lengths), columns) if request.use_cache else None
@@ -168,6 +168,10 @@ class _Decoding:
                 said.stopped_by = "eos"
                 ended.append(row)
                 continue
+            if self._is_full(said):
+                said.stopped_by = "context"
+                ended.append(row)
+                continue
             said.tokens.append(token)
             if self.texts:
                 fresh = self.texts[row].push(token)
@@ -178,13 +182,15 @@ class _Decoding:
                     said.stopped_by = "stop string"
                     ended.append(row)
                     continue
-            is_full = len(said.prompt_tokens) + len(said.tokens) > self.net.config.n_ctx
-            if is_full and len(said.tokens) < self.how.max_new_tokens:
+            if self._is_full(said) and len(said.tokens) < self.how.max_new_tokens:
                 said.stopped_by = "context"
                 ended.append(row)
         for row in ended:
             yield from self._finish(row)
         self._drop(ended)
+
+    def _is_full(self, said: Completion) -> bool:
+        return len(said.prompt_tokens) + len(said.tokens) >= self.net.config.n_ctx
 
     def _finish(self, row: int) -> Iterator[Piece]:
         """Yield what a row still held back, and mark the tokens that no pass has read as untouched."""

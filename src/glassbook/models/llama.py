@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from glassbook.core.errors import ModelError
 from glassbook.core.seeds import generator
 from glassbook.core.taps import At, Taps
 from glassbook.models.architectures import ARCHITECTURES
@@ -31,6 +32,14 @@ class LlamaConfig(Config):
     def kv_heads(self) -> int:
         """Return how many heads keys and values have."""
         return self.n_kv_heads
+
+    def check(self) -> None:
+        """Raise ModelError for sizes that no network can have."""
+        super().check()
+        if self.d_head % 2:
+            raise ModelError(
+                f"d_head = {self.d_head} cannot be rotated in pairs; mend the configuration to an even number"
+            )
 
 
 class Attention(Part):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from glassbook.core.errors import InputError
 from glassbook.models.generation import Completion
 from glassbook.models.model import Model
 from glassbook.steering.controls import random_directions
@@ -78,6 +79,10 @@ def measure_effect(
     progress: Progress | None = None,
 ) -> Effect:
     """Return the vector's effect on held-out choices beside random directions, the flipped sign and prompting."""
+    if n_random < 1:
+        raise InputError(
+            f"n_random = {n_random} cannot be used; an effect is held against at least one random direction"
+        )
     steers = [None, vector, -vector, *random_directions(vector, n_random, seed)]
     odds = choice_log_odds(model, items, steers, progress=progress).tolist()
     # The instruction is read behind the same document start as the steered prompts.
