@@ -95,6 +95,26 @@ def test_a_module_that_is_not_there_is_refused(package, name):
         code_hash([name])
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        "def f():\n    {}",
+        "class A:\n    {}",
+        "async def f():\n    for x in []:\n        pass\n    else:\n        {}",
+        "if X:\n    pass\nelse:\n    {}",
+        "with X:\n    while X:\n        {}",
+        "try:\n    pass\nexcept ValueError:\n    {}",
+        "try:\n    pass\nfinally:\n    {}",
+        "match X:\n    case 1:\n        {}",
+    ],
+)
+def test_an_import_is_followed_wherever_it_stands(package, around):
+    (package / "steer.py").write_text(f"X = lambda: 1\n{around.format('import glassbook.far')}\n")
+    assert "glassbook.far" in closure(["glassbook.steer"])
+    (package / "steer.py").write_text(f"X = lambda: 1\n{around.format('import json')}\n")
+    assert "glassbook.far" not in closure(["glassbook.steer"])
+
+
 def test_our_own_closure_holds_what_is_imported_and_no_torch():
     found = set(closure(["glassbook.steering.operators"]))
     assert "glassbook.steering.operators" in found and "glassbook.core.errors" in found

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from glassbook.core.errors import RunError
-from glassbook.runs import find_run, list_runs, reindex, start_run
+from glassbook.runs import find_run, index, list_runs, reindex, start_run
 from glassbook.runs.index import INDEX_FILE, remember
 
 
@@ -68,8 +68,8 @@ def test_a_deleted_index_is_made_again_and_answers_the_same(root):
 @pytest.mark.parametrize("damage", ["garbage", "torn", "page", "foreign"])
 def test_a_damaged_index_is_made_again(root, damage):
     before, path = list_runs(root), root / INDEX_FILE
-    with contextlib.closing(sqlite3.connect(path)) as index:
-        index.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with contextlib.closing(sqlite3.connect(path)) as opened:
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     data = bytearray(path.read_bytes())
     if damage == "garbage":
         data = bytearray(b"not a database at all, but long enough to be read as one" * 100)
@@ -79,8 +79,8 @@ def test_a_damaged_index_is_made_again(root, damage):
         data[4096:4296] = bytes(200)
     path.write_bytes(data)
     if damage == "foreign":
-        with contextlib.closing(sqlite3.connect(path)) as index:
-            index.executescript("PRAGMA user_version=99; DROP TABLE runs; CREATE TABLE runs (other TEXT)")
+        with contextlib.closing(sqlite3.connect(path)) as opened:
+            opened.executescript("PRAGMA user_version=99; DROP TABLE runs; CREATE TABLE runs (other TEXT)")
     assert list_runs(root) == before
 
 
@@ -178,6 +178,16 @@ def test_two_processes_write_500_rows_each_while_a_third_reads(root):
         writer.join()
     assert faults.empty() and [writer.exitcode for writer in writers] == [0, 0]
     assert set(counts) == {1003}
-    with contextlib.closing(sqlite3.connect(root / INDEX_FILE)) as index:
-        assert index.execute("SELECT count(*) FROM runs").fetchone() == (1003,)
-        assert index.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with contextlib.closing(sqlite3.connect(root / INDEX_FILE)) as opened:
+        assert opened.execute("SELECT count(*) FROM runs").fetchone() == (1003,)
+        assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_table_that_another_process_has_just_made_is_kept(root, monkeypatch):
+    list_runs(root)
+    real, stale = index._version, iter([0])
+    # What a process reads before it waits for the other one to finish.
+    monkeypatch.setattr(index, "_version", lambda connection: next(stale, real(connection)))
+    with contextlib.closing(index._connect(root / INDEX_FILE)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (3,)
+    assert next(stale, "asked") == "asked"
