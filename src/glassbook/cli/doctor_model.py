@@ -24,7 +24,7 @@ _TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
 _TOKENS = 128
 _NEW_TOKENS = 32
 _READ_BYTES = 1 << 28
-_BUDGET, _MOST_TURNS = 1.5, 8  # seconds for one measurement, repetitions
+_BUDGET, _MOST_TURNS = 1.0, 8  # seconds for one measurement, repetitions
 _SLOW = 0.25  # of what the machine was just seen to do
 
 
