@@ -37,7 +37,11 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
     from glassbook.views.page import open_in_browser
 
     started = time.perf_counter()
-    config = {"pair": PAIR, "actadd": [ACTADD_SITE, ACTADD_STRENGTH], "mean_difference": [MEAN_SITE, MEAN_STRENGTH]}
+    config: dict[str, object] = {
+        "pair": PAIR,
+        "actadd": [ACTADD_SITE, ACTADD_STRENGTH],
+        "mean_difference": [MEAN_SITE, MEAN_STRENGTH],
+    }
     config |= {"instruction": INSTRUCTION, "prompts": PROMPTS, "n_random": N_RANDOM, "text": TEXT}
     with start_run("demo", COMMAND.get(), config, seed=0, root=root, modules=_modules()) as run, progress() as report:
         model, results, path = _work(run, report)
