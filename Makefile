@@ -15,8 +15,9 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN
 
 .PHONY: demo test test-full oracles bench lint install model clean help
 
+# Threads that sleep while they wait leave a busy machine's cores to those that work.
 demo: install ## set up what is missing, then show the main job on real text (about two minutes)
-	@$(BIN)/glassbook demo
+	@OMP_WAIT_POLICY=passive $(BIN)/glassbook demo
 
 test: lint model ## everything that must hold, in at most eight minutes on two cores
 	@$(if $(CHROMIUM),,echo "No chromium here, so the browser's tests are left out: 'sudo apt-get install chromium' brings it.")
