@@ -35,8 +35,10 @@ lint: .venv/tests.stamp ## ruff, the floors of the house (import-linter), types 
 oracles: .venv/tests.stamp ## rebuild the golden files with the peers, each in an environment under .oracles/
 	@$(BIN)/python scripts/oracles/run.py
 
-bench: .venv/tests.stamp model ## the benchmarks, each contender in a process of its own
-	@$(BIN)/python benchmarks/run.py
+bench: install ## the benchmarks, each contender in a process and an environment of its own
+	@bash benchmarks/install.sh
+	@for part in forward capture generation startup; do $(BIN)/python benchmarks/$$part.py; done
+	@$(BIN)/python benchmarks/results.py
 
 install: .venv/install.stamp ## the environment in .venv, pinned by constraints.txt
 

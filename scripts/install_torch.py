@@ -86,6 +86,11 @@ def ask_pip(arguments: list[str]) -> Build | None:
     return Build.from_report(json.loads(answer.stdout)) if answer.returncode == 0 else None
 
 
+def update_pip() -> None:
+    """Bring pip to the pinned version: an older one downloads a whole build to answer what it would take."""
+    subprocess.run([*_PIP, "install", "-qq", "--constraint", str(CONSTRAINTS), "pip"], check=False)
+
+
 def has_nvidia_gpu() -> bool:
     """Return whether nvidia-smi lists a card."""
     try:
@@ -118,6 +123,7 @@ def main() -> int:
         if here.partition("+")[0] == version:
             print(f"torch {here} is installed already and stays.")
             return 0
+        update_pip()
         arguments = choose(version, ask_pip, has_nvidia_gpu)
     except LookupError as none:
         print(none.args[0], file=sys.stderr)

@@ -138,6 +138,7 @@ def test_the_pinned_version_is_read_from_the_constraints_and_carries_no_local_pa
 @pytest.mark.parametrize(("here", "status"), [("2.13.0+cu130", 0), ("2.13.0", 0), ("2.12.0+cpu", 1), ("", 1)])
 def test_an_installed_build_of_the_pinned_version_stays_and_any_other_is_looked_for(monkeypatch, capsys, here, status):
     monkeypatch.setattr(install_torch, "installed_version", lambda: here)
+    monkeypatch.setattr(install_torch, "update_pip", lambda: None)
     monkeypatch.setattr(install_torch, "ask_pip", lambda arguments: None)
     monkeypatch.setattr(install_torch, "has_nvidia_gpu", no_gpu)
     assert install_torch.main() == status

@@ -180,7 +180,10 @@ def _index(positions: Positions, lengths: list[int], width: int) -> Tensor | Non
     rows = [[place + length if place < 0 else place for place in wanted] for length in lengths]
     for row, (places, length) in enumerate(zip(rows, lengths, strict=True)):
         if not places or min(places) < 0 or max(places) >= length:
-            raise InputError(f"positions {wanted} do not all exist in prompt {row}, which has {length} tokens")
+            raise InputError(
+                f"positions {wanted} do not all exist in prompt {row}, which has {length} tokens; "
+                f"choose from 0 to {length - 1}, or count back from -1"
+            )
     return torch.tensor(rows)
 
 
