@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,13 @@ def test_the_verdict_is_held_only_where_every_measured_effect_stands_out():
     outcomes = [report_verdict(results) for results in ([strong], [weak], [strong, weak], [strong, mute], [mute])]
     assert [verdict and verdict.outcome for verdict in outcomes] == ["held", "not held", "unclear", "held", None]
     assert "This is a defeat" in outcomes[1].sentence and "This is a defeat" not in outcomes[0].sentence
+
+
+def test_an_effect_that_loses_to_a_plain_instruction_is_not_called_held():
+    outdone = replace(STRONG, prompted=[5.0, 5.0])
+    assert outdone.works and outdone.loses_to_prompting and not STRONG.loses_to_prompting
+    assert report_verdict([steered(outdone)]).outcome == "unclear"
+    assert "lost to a plain instruction" in report_verdict([steered(outdone), steered(WEAK)]).sentence
 
 
 def test_what_was_not_measured_has_no_picture_and_no_claim():

@@ -68,7 +68,10 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
     typer.echo()
     for result in results:
         typer.echo(f"{result.sentence}\n")
-    typer.echo(conclude([(result.effect, result.ratio) for result in results if result.effect and result.ratio]))
+    typer.echo(
+        "In one sentence: "
+        + conclude([(result.effect, result.ratio) for result in results if result.effect and result.ratio])
+    )
     if not no_open:
         open_in_browser(path)
 

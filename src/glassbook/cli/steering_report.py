@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glassbook.models.model import Model
-from glassbook.steering.comparison import Effect, Trial, say
+from glassbook.steering.comparison import Effect, Trial, conclude, say
 from glassbook.steering.operators import OPERATORS, POSITIONS
 from glassbook.steering.vectors import SteeringVector
 from glassbook.views.control_distribution import ControlDistribution
@@ -88,15 +88,20 @@ def report_sections(model: Model, results: Sequence[Steered], views: dict[str, V
 
 
 def report_verdict(results: Sequence[Steered]) -> Verdict | None:
-    """Return what the page comes to: held where every measured effect stands out from its controls."""
-    effects = [result.effect for result in results if result.effect is not None]
-    if not effects:
+    """Return what the page comes to.
+
+    Held where every measured effect stands out from its controls and none loses to a plain instruction; not held where none
+    stands out; unclear between.
+    """
+    measured = [(one.effect, one.ratio) for one in results if one.effect is not None and one.ratio is not None]
+    if not measured:
         return None
-    n_works = sum(effect.works for effect in effects)
-    sentences = " ".join(result.sentence for result in results if result.effect is not None)
-    if n_works in (0, len(effects)):
-        return Verdict("held" if n_works else "not held", sentences)
-    return Verdict("unclear", sentences)
+    sentence = say(*measured[0]) if len(measured) == 1 else conclude(measured)
+    if not any(effect.works for effect, _ in measured):
+        return Verdict("not held", sentence)
+    if all(effect.works and not effect.loses_to_prompting for effect, _ in measured):
+        return Verdict("held", sentence)
+    return Verdict("unclear", sentence)
 
 
 def compare_view(model: Model, result: Steered, pair: tuple[Trial, Trial]) -> SteerCompare:

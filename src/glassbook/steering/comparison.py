@@ -60,6 +60,11 @@ class Effect:
         """Return whether the vector beats every random direction and its flipped sign moves the other way."""
         return self.beaten == len(self.randoms) and self.shift(self.flipped) < 0 < self.steered_shift
 
+    @property
+    def loses_to_prompting(self) -> bool:
+        """Return whether an instruction was tried and moved the log-odds further up than the vector did."""
+        return self.prompting_shift is not None and self.prompting_shift > self.steered_shift
+
     def to_dict(self) -> dict[str, Any]:
         """Return every number, the derived ones too."""
         shifts = {"steered_shift": self.steered_shift, "flipped_shift": self.shift(self.flipped)}
@@ -138,7 +143,7 @@ def say(effect: Effect, ratio: float) -> str:
         f"perplexity on unrelated text became {ratio:.3f} times what it was",
     ]
     if effect.prompting_shift is not None:
-        did = "did better" if effect.prompting_shift > effect.steered_shift else "did less"
+        did = "did better" if effect.loses_to_prompting else "did less"
         parts.append(f"simply prompting with “{effect.instruction.strip()}” {did} ({effect.prompting_shift:+.2f})")
     verdict = "" if effect.works else " This is a defeat: the effect does not stand out from its controls."
     return "; ".join(parts) + "." + verdict
@@ -146,7 +151,7 @@ def say(effect: Effect, ratio: float) -> str:
 
 def conclude(effects: Sequence[tuple[Effect, float]]) -> str:
     """Return one sentence over several effects, each with its perplexity ratio: what stood out, what lost, and at what price."""
-    return "In one sentence: " + "; ".join(_briefly(effect, ratio) for effect, ratio in effects) + "."
+    return "; ".join(_briefly(effect, ratio) for effect, ratio in effects) + "."
 
 
 def _briefly(effect: Effect, ratio: float) -> str:
@@ -155,6 +160,6 @@ def _briefly(effect: Effect, ratio: float) -> str:
     said = f"{effect.label} {verb} ({effect.steered_shift:+.2f} nats, {rank}, perplexity x {ratio:.2f})"
     if effect.prompting_shift is None:
         return said
-    if effect.prompting_shift > effect.steered_shift:
+    if effect.loses_to_prompting:
         return f"{said} but lost to a plain instruction ({effect.prompting_shift:+.2f})"
     return f"{said} and did more than a plain instruction ({effect.prompting_shift:+.2f})"
