@@ -60,6 +60,16 @@ def test_progress_is_of_bytes_and_prints_nothing(snapshot, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_progress_is_told_where_the_hub_itself_shows_no_bars(snapshot):
+    seen = []
+    huggingface_hub.utils.disable_progress_bars()
+    try:
+        fetch_hub_model("owner/model", progress=lambda *report: seen.append(report))
+    finally:
+        huggingface_hub.utils.enable_progress_bars()
+    assert seen[-1] == ("fetching owner/model", 100, 100)
+
+
 def test_a_model_without_safetensors_is_refused(snapshot):
     (snapshot[2] / "model.safetensors").unlink()
     with pytest.raises(SourceError, match="no safetensors weights"):

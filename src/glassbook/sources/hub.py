@@ -64,7 +64,11 @@ def _reporting_bar(repo_id: str, progress: Progress) -> Any:
 
     class ReportingBar(huggingface_hub.utils.tqdm):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **{**options, "file": io.StringIO()})
+            options.pop("name", None)
+            # The hub's own beginning is passed over, since it switches every bar off where bars are not wanted.
+            super(huggingface_hub.utils.tqdm, self).__init__(  # type: ignore[misc, attr-defined]
+                *arguments, **{**options, "file": io.StringIO(), "disable": False}
+            )
 
         def update(self, n: float | int | None = 1) -> Any:
             shown = super().update(n)
