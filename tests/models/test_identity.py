@@ -41,6 +41,8 @@ def test_a_name_a_shape_and_a_precision_belong_to_the_fingerprint() -> None:
         {"b": weights()["b"].bfloat16(), "a": weights()["a"]},
     ):
         assert fingerprint(other.items()) != base
+    zeros = [{"a": torch.zeros(4, dtype=dtype)} for dtype in (torch.float32, torch.int32)]
+    assert len({fingerprint(one.items()) for one in zeros}) == 2, "the same bytes in another precision"
 
 
 def test_lineage_is_where_from_what_shape_and_which_tokenizer() -> None:
