@@ -226,3 +226,16 @@ def test_the_default_model_is_read_in_small_memory(default_model: Model) -> None
     assert stack.dtype is torch.bfloat16
     with pytest.raises(MemoryLimitError):
         capture(default_model, torch.zeros(10**5, 2048, dtype=torch.long), "L*.resid_post")
+
+
+def test_a_tower_the_model_lacks_is_refused_and_never_read_as_noise() -> None:
+    model = tiny_model()
+    for asked in ("enc.L1.resid_post", "enc.blocks.1.hook_resid_post"):
+        with pytest.raises(SiteError, match="this model has no tower 'enc'"):
+            capture(model, ROWS, asked)
+    assert torch.isfinite(capture(model, ROWS, "L1.resid_post")["L1.resid_post"]).all()
+
+
+def test_a_cache_says_which_positions_hold_tokens() -> None:
+    cache = capture(tiny_model(), [[1, 2, 3], [4, 5]], "L0.resid_post")
+    assert cache.is_real.tolist() == [[True, True, True], [True, True, False]]

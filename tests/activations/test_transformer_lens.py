@@ -65,6 +65,15 @@ def test_the_batch_axis_of_one_prompt_can_be_left_out() -> None:
     _, cache = run_with_cache(model, ROWS[:1], "L*.resid_post", remove_batch_dim=True)
     assert cache["L0.resid_post"].shape == (4, 32)
     assert torch.equal(cache["L0.resid_post"], capture(model, ROWS[:1], "L0.resid_post")["L0.resid_post"][0])
+    _, cache = run_with_cache(model, ROWS[:1], remove_batch_dim=True)
+    _, whole = run_with_cache(model, ROWS[:1])
+    for key in ("L1.H1.pattern", "L1.H1.z", "L1.mlp_post.N3"):
+        assert torch.equal(cache[key], whole[key][0]), key
+    for stacked in ("decompose_resid", "accumulated_resid", "stack_head_results"):
+        assert torch.equal(getattr(cache, stacked)(), getattr(whole, stacked)()[:, 0]), stacked
+    lean, full = (one.logit_attrs(one.decompose_resid(), 5, 6) for one in (cache, whole))
+    assert torch.allclose(lean, full[:, 0], atol=1e-5)
+    assert not torch.allclose(lean, full[:, 0] + 1e-3, atol=1e-5), "the control: the comparison can fail"
     with pytest.raises(InputError, match="remove_batch_dim needs one prompt and there are 2; give one"):
         run_with_cache(model, ROWS, "L*.resid_post", remove_batch_dim=True)
 

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conformance.tiny import tiny_model
-from glassbook.cli.tensor_files import save_vector
 from glassbook.files.gguf_writing import write_gguf
 from glassbook.models.loading.own_folder import save_model
+from glassbook.steering.files import save_vector
 from glassbook.steering.recipes import mean_difference
 from oracles.transformers_pairs import LLAMA_NAMES, LlamaShape, hf_name, permute, random_llama
 

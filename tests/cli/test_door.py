@@ -30,7 +30,11 @@ FAULTS = [
     (GlassbookError("a thing\nin two lines; do this"), 2, "a thing in two lines; do this"),
     (OSError(errno.ENOSPC, "No space left on device", "/data/x"), 2, "the disk is full: '/data/x'"),
     (OSError(errno.EDQUOT, "Disk quota exceeded"), 2, "the disk is full: the output"),
-    (PermissionError(errno.EACCES, "Permission denied", "/locked/x"), 2, "'/locked/x' cannot be used (permission denied)"),
+    (
+        PermissionError(errno.EACCES, "Permission denied", "/locked/x"),
+        2,
+        "'/locked/x' cannot be used (permission denied)",
+    ),
     (MemoryError(), 2, "not enough memory"),
     (OutOfMemoryError("CUDA out of memory"), 2, "not enough memory"),
     (

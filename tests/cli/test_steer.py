@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from glassbook.cli.steering_experiment import parse_positions, unrelated_windows
-from glassbook.cli.tensor_files import load_vector
 from glassbook.core.errors import InputError
 from glassbook.models.loading.opening import open_model
 from glassbook.runs.index import find_run
 from glassbook.runs.reading import StoredRun
 from glassbook.steering.comparison import measure_effect, say
 from glassbook.steering.effects import perplexity_ratio
+from glassbook.steering.files import load_vector
 from glassbook.steering.recipes import actadd, mean_difference
 from glassbook.tasks.contrast import ChoiceItem
 

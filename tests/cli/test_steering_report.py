@@ -21,7 +21,7 @@ from glassbook.steering.recipes import actadd
 from glassbook.views.page import Making, render_page
 
 STRONG = Effect(
-    label="strong", unsteered=[0.0, 1.0], steered=[2.0, 4.0], flipped=[-1.0, 0.0], randoms=[[0.5, 1.5], [-1.0, 1.0]],
+    label="strong", unsteered=[0.0, 1.0], steered=[2.0, 4.0], flipped=[-1.0, 0.0], randoms=[[0.5, 1.5], [-1.0, 1.0]] * 10,
     prompted=[1.0, 1.0], instruction="Be kind. ",
 )  # fmt: skip
 WEAK = Effect(
@@ -55,7 +55,7 @@ def test_the_comparison_puts_the_unsteered_text_first_and_marks_the_touched_toke
 def test_the_effect_stands_beside_every_control_as_a_shift_from_the_unsteered_model():
     view = effect_view(steered(STRONG), STRONG)
     assert (view.steered, view.flipped, view.prompt_only, view.unsteered) == (2.5, -1.0, 0.5, 0.0)
-    assert view.randoms == (0.5, -0.5)
+    assert view.randoms == (0.5, -0.5) * 10
     assert view.n_items == 2
     assert "Be kind." in view.caption
     assert "no instruction was tried" in effect_view(steered(WEAK), WEAK).caption
@@ -68,10 +68,12 @@ def test_the_verdict_is_held_only_where_every_measured_effect_stands_out():
     assert "This is a defeat" in outcomes[1].sentence and "This is a defeat" not in outcomes[0].sentence
 
 
-def test_an_effect_that_loses_to_a_plain_instruction_is_not_called_held():
+def test_an_effect_that_loses_to_an_instruction_or_lacks_controls_is_not_called_held():
     outdone = replace(STRONG, prompted=[5.0, 5.0])
     assert outdone.works and outdone.loses_to_prompting and not STRONG.loses_to_prompting
-    assert report_verdict([steered(outdone)]).outcome == "unclear"
+    untried, few = replace(STRONG, prompted=None), replace(STRONG, randoms=STRONG.randoms[:18])
+    assert untried.works and few.works and report_verdict([steered(STRONG)]).outcome == "held"
+    assert [report_verdict([steered(one)]).outcome for one in (outdone, untried, few)] == ["unclear"] * 3
     assert "lost to a plain instruction" in report_verdict([steered(outdone), steered(WEAK)]).sentence
 
 

@@ -1,5 +1,6 @@
 """What every architecture must do when it is read and edited: reading changes nothing, and no tap is dead."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,17 @@ def test_reading_a_site_changes_no_bit_of_the_logits(case: Case) -> None:
             assert float((logits - plain).abs().max()) <= 1e-5 * max(1.0, float(plain.abs().max())), str(site)
         else:
             assert torch.equal(logits, plain), str(site)
+
+
+def test_reading_a_site_in_bfloat16_changes_the_logits_by_rounding_only(case: Case) -> None:
+    net = copy.deepcopy(case.net).to(torch.bfloat16)
+    plain = net(case.tokens)
+    scale = float(plain.abs().max())
+    for site in case.sites:
+        logits = net(case.tokens, Taps(readers={site: lambda _: None}))
+        assert float((logits - plain).abs().max()) <= 0.02 * scale, str(site)
+    halved = net(case.tokens, Taps(edits=[Edit(case.sites[0], lambda value, _: value / 2)]))
+    assert float((halved - plain).abs().max()) > 0.02 * scale, "the control: an edit moves them further"
 
 
 def test_an_edit_that_changes_nothing_leaves_the_logits_as_they_were(case: Case) -> None:

@@ -1,5 +1,6 @@
 """A run can be killed at any moment: what was acknowledged is there, and everything else still works."""
 
+import contextlib
 import errno
 import json
 import multiprocessing
@@ -111,6 +112,49 @@ def test_a_full_disk_is_one_clear_error_and_the_run_is_marked_failed(tmp_path):
     assert stored.status == "failed" and "the disk is full" in stored.record["error"]
     assert [row["value"] for row in stored.metrics()] == [1.0]
     assert stored.faults() == []
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """Yield a folder on a file system of one megabyte."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount; the same laws are tested with simulated full disks below and above")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def _fill(path: Path) -> None:
+    with open(path, "wb", buffering=0) as file:
+        for piece in (b"x" * 4096, b"x"):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(piece)
+
+
+def test_on_a_truly_full_disk_metric_end_list_and_start_are_one_sentence_each_and_nothing_is_lost(tiny_disk):
+    full, acknowledged = tiny_disk / "full", []
+    with pytest.raises(GlassbookError, match="the disk is full"), start_run("steer", [], {}, root=tiny_disk) as first:
+        first.metric("m", 0, step=0)
+        _fill(full)
+        for step in range(1, 1000):
+            acknowledged.append(step - 1)
+            first.metric("m", step, step=step)
+    with pytest.raises(GlassbookError), start_run("steer", [], {}, root=tiny_disk):
+        raise AssertionError("a run began on a full disk")
+    full.unlink()
+    with pytest.raises(GlassbookError, match="the disk is full"), start_run("steer", [], {}, root=tiny_disk) as second:
+        second.metric("m", 0, step=0)
+        _fill(full)
+    for run, steps in ((first, acknowledged), (second, [0])):
+        assert [row["step"] for row in read_run(run.folder).metrics()] == steps
+    assert {first.id, second.id} <= {row.id for row in list_runs(tiny_disk)}
+    full.unlink()
+    with start_run("steer", [], {}, root=tiny_disk) as third:
+        third.metric("m", 0)
+    assert read_run(third.folder).status == "done" and read_run(third.folder).faults() == []
 
 
 def test_where_the_end_cannot_be_written_either_the_first_fault_is_the_one_that_is_raised(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -16,6 +16,7 @@ from glassbook.core.sites import KINDS
 from glassbook.models.generation import StoppedBy
 from glassbook.runs.record import STATUSES
 from glassbook.steering.operators import OPERATORS, POSITIONS
+from glassbook.views.page import Verdict
 from glassbook.views.view import VIEWS
 
 TERMS = (Path(__file__).resolve().parents[2] / "TERMS.md").read_text()
@@ -27,6 +28,7 @@ IN_CODE: dict[str, Iterable[str]] = {
     "Positions": POSITIONS,
     "Why a completion stopped": get_args(StoppedBy),
     "Status of a Run": STATUSES,
+    "Verdict of a report": get_args(get_type_hints(Verdict)["outcome"]),
     "Views": VIEWS,
     "Verbs of the command line": VERBS,
     "Errors": ERRORS,

@@ -50,6 +50,7 @@ def change(folder: Path, name: str, old: str, new: str) -> tuple[str, str]:
         ("room/tool.py", "# why", "# because"),
         ("room/tool.py", "    return 3", "\n\n    return (3)"),
         ("far.py", "a + b", "a+b"),
+        ("steer.py", "X = 1", "X = 1\n\"\"\"What X is.\"\"\""),
         ("outside.py", "Z = 1", "Z = 2"),
     ],
 )

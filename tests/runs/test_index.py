@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from glassbook.core.errors import RunError
+from glassbook.core.errors import GlassbookError, RunError
 from glassbook.runs import find_run, index, list_runs, reindex, start_run
 from glassbook.runs.index import INDEX_FILE, remember
 
@@ -148,6 +148,29 @@ def test_where_no_index_can_be_written_runs_are_listed_and_recorded_all_the_same
     with start_run("steer", [], {}, root=root) as run:
         pass
     assert list_runs(root)[0].id == run.id
+
+
+def test_an_index_that_is_busy_or_full_hides_no_run_and_reindex_says_why(root, monkeypatch):
+    list_runs(root)
+    (new,) = copies(root, 1)
+    monkeypatch.setattr(index, "_BUSY_S", 0.05)
+    with contextlib.closing(sqlite3.connect(root / INDEX_FILE)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert new.name in {row.id for row in list_runs(root)}
+        with pytest.raises(GlassbookError, match=r"index\.sqlite' cannot be written \(database is locked\)"):
+            reindex(root)
+        other.rollback()
+    assert reindex(root) == (4, [])
+
+
+def test_a_run_taken_for_killed_that_ends_after_all_is_shown_as_done(root):
+    folder = copies(root, 1)[0]
+    done = (folder / "run.json").read_text()
+    gone = json.loads(done) | {"status": "running", "process": {"pid": 2**22 + 1, "started": 0}}
+    (folder / "run.json").write_text(json.dumps(gone))
+    assert {row.id: row.status for row in list_runs(root)}[folder.name] == "killed"
+    (folder / "run.json").write_text(done)
+    assert {row.id: row.status for row in list_runs(root)}[folder.name] == "done"
 
 
 def _take_in(folders: list[Path], start, faults) -> None:

@@ -229,6 +229,18 @@ def test_a_run_whose_process_is_gone_is_killed_and_one_whose_process_lives_is_no
         assert read_run(run.folder).status == status
 
 
+def test_a_run_that_was_killed_is_killed_before_its_parent_has_taken_notice(root):
+    script = PROBE.replace("    pass", "    print('begun', flush=True); sys.stdin.read()")
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout.readline() == b"begun\n"
+        assert [row.status for row in list_runs(root)] == ["running"]
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert [row.status for row in list_runs(root)] == ["killed"]
+
+
 @settings(max_examples=20)
 @given(
     st.recursive(

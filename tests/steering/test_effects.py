@@ -54,13 +54,16 @@ def test_log_odds_are_those_of_a_pass_for_each_option(
     model = tiny_model(architecture)
     vector = vector_on(model, positions=positions)
     steers = [None, vector, 2.0 * vector.with_(site=Site("resid_mid", 2))]
+    if positions == "generated" and items is ONE_TOKEN:
+        # The choice is made before anything is generated: an effect of exactly 0 would be no measurement.
+        with pytest.raises(InputError, match="touches no token of the prompts.*give options of several tokens"):
+            choice_log_odds(model, items, steers)
+        return
     odds = choice_log_odds(model, items, steers)
     for row, steer in zip(odds, steers, strict=True):
         expected = [longhand(model, item, steer) for item in items]
         assert row.tolist() == pytest.approx(expected, abs=1e-3)
-    assert positions == "generated" or float((odds[1] - odds[0]).abs().min()) > 1e-3, (
-        "the control: the vector does something"
-    )
+    assert float((odds[1] - odds[0]).abs().max()) > 1e-3, "the control: the vector does something"
 
 
 @architectures
@@ -106,6 +109,25 @@ def test_the_perplexity_ratio_is_steered_over_plain(architecture: str) -> None:
     assert perplexity_ratio(model, WINDOWS, vector) == pytest.approx(expected, rel=1e-4)
     assert perplexity_ratio(model, WINDOWS, 0.0 * vector) == 1.0
     assert abs(expected - 1) > 1e-2, "the control: this vector costs something"
+
+
+def test_a_vector_for_generated_tokens_meets_the_text_as_if_it_were_being_written() -> None:
+    model = tiny_model()
+    vector = vector_on(model, positions="generated")
+    later = vector.with_(positions=tuple(range(1, 8)))
+    assert perplexity_ratio(model, WINDOWS, vector) == pytest.approx(perplexity_ratio(model, WINDOWS, later), rel=1e-6)
+    assert abs(perplexity_ratio(model, WINDOWS, vector) - 1) > 1e-3, "the control: it costs something"
+
+
+def test_a_window_shorter_than_the_front_counts_for_nothing() -> None:
+    model = tiny_model()
+    values = torch.randn(5, 32, generator=torch.Generator().manual_seed(1))
+    vector = vector_on(model).with_(values=values, positions="front")
+    long = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    alone = perplexity_ratio(model, [long], vector)
+    assert perplexity_ratio(model, [long, [1, 2, 3]], vector) == pytest.approx(alone, rel=1e-5)
+    with pytest.raises(InputError, match="leave nothing to score"):
+        perplexity_ratio(model, [[1, 2, 3]], vector)
 
 
 def test_predictions_at_the_touched_front_are_left_out_of_the_ratio() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.tiny import GPT2, LLAMA, as_model, tiny_model, tiny_tokenizer
-from glassbook.core.errors import SiteError, VectorError
+from glassbook.core.errors import InputError, SiteError, VectorError
 from glassbook.core.sites import Site
 from glassbook.core.taps import Steering
 from glassbook.models.model import Model
@@ -171,8 +171,21 @@ def test_a_vector_that_needs_the_document_start_puts_it_there_unless_told_not_to
     assert torch.equal(model("the", steer=vector), model(with_start, steer=vector))
     assert torch.equal(model("the", steer=PerRow([None, vector][1:])), model(with_start, steer=vector))
     bare = model.to_tokens("the", prepend_bos=False)
-    assert torch.equal(model("the", steer=vector, prepend_bos=False), model(bare, steer=vector))
+    without = model(bare, steer=vector, prepend_bos=False)
+    assert torch.equal(model("the", steer=vector, prepend_bos=False), without)
+    for refused in (lambda: model(bare, steer=vector), lambda: model.complete(bare, steer=vector)):
+        with pytest.raises(InputError, match="begin with the document-start token"):
+            refused()
     assert model.complete("the", steer=vector, max_new_tokens=1)[0].prompt_tokens == with_start[0].tolist()
+
+
+def test_a_single_neuron_has_no_random_directions_beside_it() -> None:
+    model = tiny_model()
+    neuron = vector_of(model, torch.ones(1)).with_(site=Site("mlp_post", 1, neuron=3))
+    with pytest.raises(VectorError, match="has no random directions beside it; steer L1.mlp_post with one number"):
+        random_like(neuron, 0, 0)
+    layer = neuron.with_(site=Site("mlp_post", 1), values=torch.ones(model.config.d_mlp))
+    assert random_like(layer, 0, 0).values.shape == layer.values.shape
 
 
 @given(seed=st.integers(0, 10**6), number=st.integers(0, 10**3), front=st.integers(1, 5))

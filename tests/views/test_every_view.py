@@ -1,6 +1,9 @@
 """One suite over every registered view: JSON, static form, hostile and missing data."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import msgspec
@@ -171,6 +174,19 @@ def test_numpy_values_become_plain_ones():
     assert made.values == (0.5, "NaN")
     assert Series(name="s", x=range(2), y=numpy.arange(2)).y == (0, 1)
     assert read_view(made.to_json()) == made
+
+
+def test_a_set_is_written_in_one_order_in_every_process():
+    said = set()
+    for seed in range(4):
+        script = "from glassbook.views.view import plain; print(plain({'c', 'a', 'b', 10, 9}), *{'c', 'a', 'b'})"
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        run = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+        )
+        said.add(tuple(run.stdout.split(") ")))
+    assert {ordered for ordered, _ in said} == {"(9, 10, 'a', 'b', 'c'"}
+    assert len({control for _, control in said}) > 1
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"{", b'{"view": 1}', b'{"view": "table", "title": 1}', b"\xff"])

@@ -7,7 +7,7 @@ each write says (Elhage et al. 2021, "A Mathematical Framework for Transformer C
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from glassbook.core.errors import InputError, SiteError
@@ -33,7 +33,9 @@ class ActivationCache(Mapping[Site, Tensor]):
         if site in self._values:
             return self._values[site]
         if site.part is not None and site.whole in self._values:
-            return self._values[site.whole].select(*site.part)
+            # Counted from the end, since the batch axis may have been removed.
+            axis, index = site.part
+            return self._values[site.whole].select(axis - len(site.kind.axes), index)
         held = ", ".join(str(site) for site in list(self._values)[:8])
         raise SiteError(f"'{site}' was not captured; this cache holds {len(self._values)} Sites: {held} ...")
 
@@ -57,6 +59,11 @@ class ActivationCache(Mapping[Site, Tensor]):
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def is_real(self) -> Bool[Tensor, "batch pos"]:
+        """Return where each prompt has a token; what was captured beyond it, in a batch of unequal prompts, means nothing."""
+        return self.model.span(Prompts(self.tokens, self.lengths)).is_real
+
     def __repr__(self) -> str:
         return f"<{len(self)} Sites of {len(self.lengths)} prompts: {', '.join(map(str, list(self._values)[:6]))} ...>"
 
@@ -76,7 +83,7 @@ class ActivationCache(Mapping[Site, Tensor]):
 
     def accumulated_resid(
         self, layer: int | None = None, incl_mid: bool = False
-    ) -> Float[Tensor, "component batch pos d_model"]:
+    ) -> Float[Tensor, "component *batch pos d_model"]:
         """Return the residual stream as it stands before each block up to `layer`, and after the last where None."""
         last = self._layer(layer)
         parts = [
@@ -91,7 +98,7 @@ class ActivationCache(Mapping[Site, Tensor]):
         parts = [f"{i}_{name}" for i in range(last) for name in (("pre", "mid") if incl_mid else ("pre",))]
         return [*parts, "final_post" if last == self.model.config.n_layers else f"{last}_pre"]
 
-    def decompose_resid(self, layer: int | None = None) -> Float[Tensor, "component batch pos d_model"]:
+    def decompose_resid(self, layer: int | None = None) -> Float[Tensor, "component *batch pos d_model"]:
         """Return every write to the residual stream below `layer`; their sum is the stream there."""
         return torch.stack([self[key] for key in self._writes(layer)])
 
@@ -99,12 +106,12 @@ class ActivationCache(Mapping[Site, Tensor]):
         """Return the names of the components of `decompose_resid`."""
         return [key if isinstance(key, str) else f"{key[1]}_{key[0]}" for key in self._writes(layer)]
 
-    def stack_head_results(self, layer: int | None = None) -> Float[Tensor, "component batch pos d_model"]:
+    def stack_head_results(self, layer: int | None = None) -> Float[Tensor, "component *batch pos d_model"]:
         """Return what every head below `layer` writes, layer by layer, head by head (biases left out)."""
         parts = []
         for i in range(self._layer(layer)):
             result = self["result", i] if Site("result", i) in self else self._results(i)
-            parts.append(result.movedim(2, 0))
+            parts.append(result.movedim(-2, 0))
         return torch.cat(parts)
 
     def head_labels(self, layer: int | None = None) -> list[str]:
@@ -112,8 +119,8 @@ class ActivationCache(Mapping[Site, Tensor]):
         return [f"L{i}H{head}" for i in range(self._layer(layer)) for head in range(self.model.config.n_heads)]
 
     def apply_ln_to_stack(
-        self, stack: Float[Tensor, "component batch pos d_model"]
-    ) -> Float[Tensor, "component batch pos d_model"]:
+        self, stack: Float[Tensor, "component *batch pos d_model"]
+    ) -> Float[Tensor, "component *batch pos d_model"]:
         """Return each component as the final norm scales it, the scale frozen at the captured `ln_final_scale`."""
         norm = self.model.net.get_submodule("ln_final")
         assert isinstance(norm, nn.LayerNorm | nn.RMSNorm)
@@ -122,10 +129,10 @@ class ActivationCache(Mapping[Site, Tensor]):
 
     def logit_attrs(
         self,
-        stack: Float[Tensor, "component batch pos d_model"],
+        stack: Float[Tensor, "component *batch pos d_model"],
         tokens: Int[Tensor, " batch"] | int,
         incorrect_tokens: Int[Tensor, " batch"] | int | None = None,
-    ) -> Float[Tensor, "component batch pos"]:
+    ) -> Float[Tensor, "component *batch pos"]:
         """Return how much each component adds to the logit of `tokens`, or to its difference from `incorrect_tokens`.
 
         Exact under the frozen final norm: over all writes the attributions sum to the logit, up to the final norm's bias.
@@ -133,15 +140,18 @@ class ActivationCache(Mapping[Site, Tensor]):
         direction = self._unembedding(tokens)
         if incorrect_tokens is not None:
             direction = direction - self._unembedding(incorrect_tokens)
-        return torch.einsum("cbpm,bm->cbp", self.apply_ln_to_stack(stack), direction)
+        scaled = self.apply_ln_to_stack(stack)
+        if scaled.ndim == 3:
+            return scaled @ direction.squeeze(0)
+        return torch.einsum("cbpm,bm->cbp", scaled, direction)
 
     def _unembedding(self, tokens: Tensor | int) -> Float[Tensor, "batch d_model"]:
         ids = torch.as_tensor(tokens, device=self.model.device).expand(len(self.lengths))
         return self.model.net.unembed_weight[ids]
 
-    def _results(self, layer: int) -> Float[Tensor, "batch pos head d_model"]:
+    def _results(self, layer: int) -> Float[Tensor, "*batch pos head d_model"]:
         z = self["z", layer]
-        return torch.einsum("bphd,hdm->bphm", z, self.model.net.W_O[layer].to(z.dtype))
+        return torch.einsum("...phd,hdm->...phm", z, self.model.net.W_O[layer].to(z.dtype))
 
     def _layer(self, layer: int | None) -> int:
         n = self.model.config.n_layers

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from glassbook.activations.cache import ActivationCache
 from glassbook.core.devices import as_dtype, available_memory
-from glassbook.core.errors import InputError, MemoryLimitError
+from glassbook.core.errors import InputError, MemoryLimitError, SiteError
 from glassbook.core.sites import Site
 from glassbook.core.taps import Edit, PassDone, Taps
-from glassbook.models.model import Model, Steer, needs_bos
+from glassbook.models.model import Model, Steer
 from glassbook.models.prompts import Prompt, Prompts
 
 Positions = int | slice | Sequence[int] | None
@@ -50,10 +50,10 @@ def capture(
 
     `stop_at_layer` keeps only what lies below that layer. `how` takes the fields of `Reading`: positions, dtype, grad,
     batch_size, memory_limit. With `grad=True` the values belong to a graph: call `backward` on something made of them, then
-    `cache.grad(site)`. Raises SiteError, InputError, and MemoryLimitError before anything is computed.
+    `cache.grad(site)`. Raises SiteError, InputError, and, without `grad`, MemoryLimitError before anything is computed.
     """
     reading = Reading(**how)  # type: ignore[arg-type]
-    batch = model.read(prompt, True if prepend_bos is None and needs_bos(steer) else prepend_bos)
+    batch = model.read_for(prompt, steer, prepend_bos)
     wanted = below(model.sites(sites), stop_at_layer)
     all_edits = [*model.edits_of(steer), *edits]
     if reading.grad:
@@ -72,6 +72,9 @@ def capture(
                 model.net(part.ids, taps)
             except PassDone:
                 continue
+            raise SiteError(
+                f"a pass ended before all of {', '.join(map(str, wanted))} had been read; this is a fault of the model"
+            )
     return ActivationCache(store.values(), model, batch)
 
 

@@ -81,8 +81,8 @@ def capture(
 
     The safetensors file has the Sites' names as keys; the pass ends when the last of them is read.
     """
-    from glassbook.cli.tensor_files import metadata_of, tensor_entries
     from glassbook.files.safetensors import write_safetensors
+    from glassbook.steering.files import metadata_of, tensor_entries
 
     text = read_prompt(prompt)
     target.check()

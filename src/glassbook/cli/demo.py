@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 # with c = 5 (2308.10248), contrastive vectors work best near the middle (2312.06681).
 PAIR, ACTADD_SITE, ACTADD_STRENGTH = ("I love this", "I hate this"), "L4.resid_pre", 5.0
 MEAN_SITE, MEAN_STRENGTH = "L15.resid_pre", 1.0
-INSTRUCTION = "Write about everything you love. "
 PROMPTS = ("I think the people next door are", "When we got to the hotel, the room was")
 TEXT = "alice"
+WRITING = {"max_new_tokens": 32, "temperature": 0.7, "top_p": 0.9, "frequency_penalty": 0.5, "seed": 0}
 N_RANDOM = 20
 
 NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not show the report in a browser.")]
@@ -42,7 +42,7 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
         "actadd": [ACTADD_SITE, ACTADD_STRENGTH],
         "mean_difference": [MEAN_SITE, MEAN_STRENGTH],
     }
-    config |= {"instruction": INSTRUCTION, "prompts": PROMPTS, "n_random": N_RANDOM, "text": TEXT}
+    config |= {"prompts": PROMPTS, "n_random": N_RANDOM, "text": TEXT, "writing": WRITING}
     with start_run("demo", COMMAND.get(), config, seed=0, root=root, modules=_modules()) as run, progress() as report:
         model, results, path = _work(run, report)
     if as_json:
@@ -79,7 +79,7 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
 def _modules() -> tuple[str, ...]:
     from glassbook.cli.steering_run import MODULES
 
-    return MODULES
+    return ("glassbook.cli.demo", *MODULES)
 
 
 def _work(run: "Run", report: "Progress") -> tuple["Model", list["Steered"], Path]:
@@ -153,13 +153,18 @@ def _measured(run: "Run", model: "Model", label: str, vector: "SteeringVector", 
     from glassbook.steering.effects import perplexity_ratio
     from glassbook.tasks.contrast import load_choices
 
-    how = {"max_new_tokens": 32, "temperature": 0.7, "top_p": 0.9, "frequency_penalty": 0.5, "seed": 0}
     with run.part("complete with and without"):
-        trials = [complete_both(model, prompt, vector, **how) for prompt in PROMPTS]
+        trials = [complete_both(model, prompt, vector, **WRITING) for prompt in PROMPTS]
     with run.part(f"effect beside {N_RANDOM} random directions"):
-        items = load_choices("sentiment").items
+        choices = load_choices("sentiment")
         effect = measure_effect(
-            model, vector, items, label=label, n_random=N_RANDOM, instruction=INSTRUCTION, progress=report
+            model,
+            vector,
+            choices.items,
+            label=label,
+            n_random=N_RANDOM,
+            instruction=choices.instruction,
+            progress=report,
         )
     with run.part("cost on unrelated text"):
         ratio = perplexity_ratio(model, unrelated_windows(model), vector)

@@ -7,7 +7,6 @@ from typing import Any
 
 from glassbook.cli.steering_options import Acting, Measuring, Recipe
 from glassbook.cli.steering_report import Steered
-from glassbook.cli.tensor_files import load_vector
 from glassbook.core.errors import InputError
 from glassbook.files.hashes import Progress, hash_json
 from glassbook.models.model import Model
@@ -15,6 +14,7 @@ from glassbook.runs.record import Run
 from glassbook.sources.folder import open_text
 from glassbook.steering.comparison import Effect, complete_both, measure_effect
 from glassbook.steering.effects import perplexity_ratio
+from glassbook.steering.files import load_vector
 from glassbook.steering.operators import POSITIONS, Positions, check_choice
 from glassbook.steering.recipes import actadd, mean_difference
 from glassbook.steering.vectors import SteeringVector
@@ -136,7 +136,7 @@ class Experiment:
             choices.items,
             label=label,
             n_random=self.measuring.n_random,
-            instruction=self.measuring.instruction,
+            instruction=choices.instruction if self.measuring.instruction is None else self.measuring.instruction,
             seed=self.writing["seed"],
             progress=report,
         )

@@ -64,5 +64,8 @@ class Measuring:
     ] = "sentiment"
     n_random: Annotated[int, typer.Option(min=1, help="How many random directions of the same norm.")] = 20
     instruction: Annotated[
-        str, typer.Option(metavar="TEXT", help="What to write before the prompt instead of steering, for comparison.")
-    ] = ""
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="What to write before the prompt instead of steering; else the choices' own."
+        ),
+    ] = None

@@ -23,6 +23,9 @@ _HOW_MEASURED = (
 )
 
 
+_ENOUGH_RANDOMS = 19
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steered:
     """One vector and what it did.
@@ -90,8 +93,8 @@ def report_sections(model: Model, results: Sequence[Steered], views: dict[str, V
 def report_verdict(results: Sequence[Steered]) -> Verdict | None:
     """Return what the page comes to.
 
-    Held where every measured effect stands out from its controls and none loses to a plain instruction; not held where none
-    stands out; unclear between.
+    Held where every measured effect stands out from at least 19 random directions (a chance of 1 in 20) and from its flipped
+    sign, and an instruction was tried and did less; not held where none stands out; unclear between.
     """
     measured = [(one.effect, one.ratio) for one in results if one.effect is not None and one.ratio is not None]
     if not measured:
@@ -99,9 +102,14 @@ def report_verdict(results: Sequence[Steered]) -> Verdict | None:
     sentence = say(*measured[0]) if len(measured) == 1 else conclude(measured)
     if not any(effect.works for effect, _ in measured):
         return Verdict("not held", sentence)
-    if all(effect.works and not effect.loses_to_prompting for effect, _ in measured):
+    if all(_is_convincing(effect) for effect, _ in measured):
         return Verdict("held", sentence)
     return Verdict("unclear", sentence)
+
+
+def _is_convincing(effect: Effect) -> bool:
+    tried = effect.prompting_shift is not None and not effect.loses_to_prompting
+    return effect.works and tried and len(effect.randoms) >= _ENOUGH_RANDOMS
 
 
 def compare_view(model: Model, result: Steered, pair: tuple[Trial, Trial]) -> SteerCompare:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from glassbook.cli.steering_report import Steered, report_sections, report_verdict, report_views
-from glassbook.cli.tensor_files import save_vector
 from glassbook.models.model import Model
 from glassbook.runs.record import Run
+from glassbook.steering.files import save_vector
 from glassbook.views.cost_table import Cost, Costs
 from glassbook.views.page import Making, Section, render_page
 

@@ -195,6 +195,10 @@ def _layers(text: str, n_layers: int, pattern: str) -> range:
 def check_site(site: Site, sizes: dict[str, int], names: Iterable[str]) -> None:
     """Raise SiteError unless a model with these axis `sizes` and Site `names` has a value at `site`."""
     known = list(names)
+    if site.tower:
+        raise SiteError(
+            f"this model has no tower '{site.tower}', so no Site '{site}'; write it without '{site.tower}.'"
+        )
     if site.name not in known:
         raise SiteError(f"this model has no Site '{site}'; it has {', '.join(known)}")
     if site.layer is not None and site.layer >= sizes["n_layers"]:

@@ -77,7 +77,9 @@ def attend(
     somebody wants them.
     """
     if at.wants("attn_scores", "pattern"):
-        return _attend_openly(q, k, v, at, mask)
+        # In float32 at least, as the fused kernel computes inside.
+        wide = torch.promote_types(q.dtype, torch.float32)
+        return _attend_openly(q.to(wide), k.to(wide), v.to(wide), at, mask).to(q.dtype)
     batch, pos, heads, d = q.shape
     if is_widened(q, batch * pos):
         return attend(q.float(), k.float(), v.float(), at, mask).to(q.dtype)
@@ -100,6 +102,6 @@ def _attend_openly(q: Tensor, k: Tensor, v: Tensor, at: At, mask: Tensor | None)
     grouped = q.reshape(batch, pos, kv, heads // kv, d).permute(0, 2, 3, 1, 4)
     scores = (grouped @ k.unsqueeze(2).mT).flatten(1, 2) * d**-0.5
     scores = at("attn_scores", scores.masked_fill(~mask, -torch.inf))
-    pattern = at("pattern", scores.softmax(-1, dtype=torch.promote_types(q.dtype, torch.float32)).to(q.dtype))
+    pattern = at("pattern", scores.softmax(-1))
     z = pattern.unflatten(1, (kv, heads // kv)) @ v.unsqueeze(2)
     return z.flatten(1, 2).transpose(1, 2)

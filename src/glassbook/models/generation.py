@@ -196,7 +196,13 @@ class _Decoding:
         """Yield what a row still held back, and mark the tokens that no pass has read as untouched."""
         said = self.completions[row]
         said.touched += [False] * (len(said.prompt_tokens) + len(said.tokens) - len(said.touched))
-        if self.texts and (rest := self.texts[row].finish()):
+        if not self.texts:
+            return
+        was_stopped = self.texts[row].is_stopped
+        rest = self.texts[row].finish()
+        if self.texts[row].is_stopped and not was_stopped:
+            said.stopped_by = "stop string"
+        if rest:
             said.text += rest
             yield Piece(row, rest)
 

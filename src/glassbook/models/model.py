@@ -65,6 +65,22 @@ class Model:
         batch = read_prompts(prompt, self.tokenizer, self.config.n_ctx, self.config.d_vocab, prepend_bos)
         return Prompts(batch.ids.to(self.device), batch.lengths)
 
+    def read_for(self, prompt: Prompt | Prompts, steer: Steer, prepend_bos: bool | None = None) -> Prompts:
+        """Return the prompt as `steer` needs it: behind the document-start token where the steering was made so.
+
+        Raises InputError for token ids that lack that token, since every front row would then act one token too early.
+        """
+        if prepend_bos is not None or not needs_bos(steer):
+            return self.read(prompt, prepend_bos)
+        batch = self.read(prompt, True)
+        start = self.tokenizer.document_start_id if self.tokenizer else None
+        if start is not None and bool((batch.ids[:, 0] != start).any()):
+            raise InputError(
+                f"this steering needs prompts that begin with the document-start token {start}; "
+                f"give text, ids from to_tokens(..., prepend_bos=True), or prepend_bos=False to go without"
+            )
+        return batch
+
     def to_tokens(self, prompt: Prompt | Prompts, prepend_bos: bool | None = None) -> Int[Tensor, "batch pos"]:
         """Return the ids of a text or texts, padded on the right.
 
@@ -93,7 +109,7 @@ class Model:
         prepend_bos: bool | None = None,
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """Return the logits at every position, steered or edited where asked."""
-        batch = self.read(prompt, True if prepend_bos is None and needs_bos(steer) else prepend_bos)
+        batch = self.read_for(prompt, steer, prepend_bos)
         return self.run(batch, Taps(edits=[*self.edits_of(steer), *edits]))
 
     def run(
@@ -145,7 +161,7 @@ class Model:
     def _request(self, prompt: Prompt | Prompts, options: dict[str, Any]) -> Request:
         steer = options.pop("steer", None)
         bos = options.pop("prepend_bos", None)
-        batch = self.read(prompt, True if bos is None and needs_bos(steer) else bos)
+        batch = self.read_for(prompt, steer, bos)
         edits = [*self.edits_of(steer), *options.pop("edits", ())]
         own = {name: options.pop(name) for name in ("n_samples", "use_cache", "should_stop") if name in options}
         return Request(batch=batch, how=read_sampling(options), edits=edits, **own)

@@ -15,9 +15,11 @@ class LayerNorm(Part, nn.LayerNorm):
         """Return the normed `x`; where `site` is wanted, what it divides by passes through the tap."""
         if not at.wants(site):
             return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        centered = x - x.mean(-1, keepdim=True)
+        # In float32 at least, as the fused kernel computes inside: reading a scale must not change what is read.
+        wide = x.to(promote_types(x.dtype, float32))
+        centered = wide - wide.mean(-1, keepdim=True)
         scale = at(site, (centered.pow(2).mean(-1, keepdim=True) + self.eps).sqrt())
-        return centered / scale * self.weight + self.bias
+        return (centered / scale * self.weight + self.bias).to(x.dtype)
 
 
 class RMSNorm(Part, nn.RMSNorm):
@@ -32,5 +34,5 @@ class RMSNorm(Part, nn.RMSNorm):
             return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
         assert self.eps is not None
         wide = x.to(promote_types(x.dtype, float32))
-        scale = at(site, (wide.pow(2).mean(-1, keepdim=True) + self.eps).sqrt().to(x.dtype))
+        scale = at(site, (wide.pow(2).mean(-1, keepdim=True) + self.eps).sqrt())
         return (wide / scale).to(x.dtype) * self.weight

@@ -18,9 +18,12 @@ class Rotary:
     def angles(self, positions: Int[Tensor, "batch pos"], longest: int, dtype: torch.dtype) -> Angles:
         """Return cosines and signed sines, each `[batch pos 1 d_head]`, for tokens at these positions (all < `longest`)."""
         key = (positions.device, dtype)
-        if key not in self._tables or len(self._tables[key][0]) < longest:
-            self._tables[key] = self._table(longest, *key)
-        cosines, sines = self._tables[key]
+        table = self._tables.get(key)
+        if table is None or len(table[0]) < longest:
+            # Another thread may be growing it too; whichever table stays, this pass reads its own.
+            table = self._table(longest, *key)
+            self._tables[key] = table
+        cosines, sines = table
         return cosines[positions].unsqueeze(2), sines[positions].unsqueeze(2)
 
     def _table(self, longest: int, device: torch.device, dtype: torch.dtype) -> Angles:

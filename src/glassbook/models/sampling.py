@@ -110,7 +110,8 @@ def penalize(logits: Float[Tensor, "rows d_vocab"], seen: Seen, how: Sampling) -
 
 def probabilities(logits: Float[Tensor, "rows d_vocab"], how: Sampling) -> Float[Tensor, "rows d_vocab"]:
     """Return the truncated distribution that the next token is drawn from."""
-    logits = logits / how.temperature
+    # From the best downward, so that a tiny temperature overflows to certainty and not to NaN.
+    logits = (logits - logits.amax(-1, keepdim=True)) / how.temperature
     if 0 < how.top_k < logits.shape[-1]:
         kth = logits.topk(how.top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < kth, -torch.inf)

@@ -72,12 +72,15 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in (tree, *_statements(tree)):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # Docstrings of modules, classes and functions, and those under a constant, are strings that stand alone.
+            node.body = [one for one in body if not _is_lone_string(one)] or [ast.Pass()]  # type: ignore[attr-defined]
     return tree
+
+
+def _is_lone_string(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _meaning(node: object) -> str:

@@ -47,8 +47,7 @@ def list_runs(
     place = runs_root(root)
     if not place.is_dir():
         return []
-    with _open_or_stand_in(place) as index:
-        _catch_up(index, place)
+    with _open_caught_up(place) as index:
         wanted = "WHERE (:kind IS NULL OR kind = :kind) AND (:status IS NULL OR status = :status)"
         query = f"SELECT {_COLUMNS} FROM runs {wanted} ORDER BY started DESC, id DESC LIMIT :limit"
         rows = index.execute(query, {"kind": kind, "status": status, "limit": -1 if limit is None else limit})
@@ -97,32 +96,41 @@ def remember(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _open(place: Path) -> Iterator[sqlite3.Connection]:
+    """Yield the index of `place`; raise GlassbookError where it is busy, full or not ours to write, then or later."""
     path = place / INDEX_FILE
     try:
-        index = _connect(path)
+        with contextlib.closing(_connect_anew(path)) as index:
+            yield index
     except sqlite3.OperationalError as fault:
         raise GlassbookError(
             f"the index '{path}' cannot be written ({fault}); check the folder and its disk"
         ) from fault
-    except sqlite3.DatabaseError:
-        # Not a database any more: the folders hold all that it held.
-        for damaged in place.glob(f"{INDEX_FILE}*"):
-            damaged.unlink(missing_ok=True)
-        index = _connect(path)
-    with contextlib.closing(index):
-        yield index
 
 
 @contextlib.contextmanager
-def _open_or_stand_in(place: Path) -> Iterator[sqlite3.Connection]:
-    """Yield the index; where it cannot be written to, one in memory, since reading runs needs no right to write."""
+def _open_caught_up(place: Path) -> Iterator[sqlite3.Connection]:
+    """Yield an index of every folder: where the one on the disk cannot be written, one in memory, since reading is enough."""
     with contextlib.ExitStack() as stack:
         try:
             index = stack.enter_context(_open(place))
-        except GlassbookError:
+            _catch_up(index, place)
+        except (GlassbookError, sqlite3.OperationalError):
             index = stack.enter_context(contextlib.closing(sqlite3.connect(":memory:")))
             _prepare(index)
+            _catch_up(index, place)
         yield index
+
+
+def _connect_anew(path: Path) -> sqlite3.Connection:
+    """Return a connection to the index; one that is no database any more is made again, for the folders hold it all."""
+    try:
+        return _connect(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        for damaged in path.parent.glob(f"{INDEX_FILE}*"):
+            damaged.unlink(missing_ok=True)
+        return _connect(path)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -156,10 +164,11 @@ def _version(index: sqlite3.Connection) -> int:
 
 
 def _catch_up(index: sqlite3.Connection, place: Path) -> None:
-    """Take in folders the index lacks and runs that were not over when it last looked; drop rows without a folder."""
+    """Take in folders the index lacks and runs that had not ended when it last looked; drop rows without a folder."""
     known = dict(index.execute("SELECT id, status FROM runs").fetchall())
     there = _folders(place)
-    stale = [name for name in there if known.get(name, "running") == "running"]
+    # `killed` is what a look at this machine's processes came to, not what the folder says: the next look may differ.
+    stale = [name for name in there if known.get(name, "running") in ("running", "killed")]
     gone = known.keys() - there
     if not stale and not gone:
         return

@@ -129,8 +129,11 @@ def _status(record: Mapping[str, Any]) -> str:
 
 def _is_alive(process: Mapping[str, Any]) -> bool:
     try:
+        found = psutil.Process(int(process["pid"]))
+        if found.status() == psutil.STATUS_ZOMBIE:
+            return False
         # A process number is used again; the time it began is not.
-        return abs(psutil.Process(int(process["pid"])).create_time() - float(process["started"])) < 1.0
+        return abs(found.create_time() - float(process["started"])) < 1.0
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

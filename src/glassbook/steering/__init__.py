@@ -6,6 +6,7 @@ Turner et al. 2023 (2308.10248); Rimsky et al. 2023 (2312.06681).
 from glassbook.steering.comparison import Effect, complete_both, measure_effect
 from glassbook.steering.controls import random_directions, random_like
 from glassbook.steering.effects import choice_log_odds, perplexity_ratio
+from glassbook.steering.files import load_vector, save_vector
 from glassbook.steering.recipes import actadd, mean_difference
 from glassbook.steering.vectors import PerRow, SteeringVector
 
@@ -16,9 +17,11 @@ __all__ = [
     "actadd",
     "choice_log_odds",
     "complete_both",
+    "load_vector",
     "mean_difference",
     "measure_effect",
     "perplexity_ratio",
     "random_directions",
     "random_like",
+    "save_vector",
 ]

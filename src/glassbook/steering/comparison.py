@@ -137,7 +137,7 @@ def say(effect: Effect, ratio: float) -> str:
     spread = torch.tensor(shifts).std().item() if n > 1 else float("nan")
     parts = [
         f"{effect.label} moved the log-odds of the positive word by {effect.steered_shift:+.2f} nats on "
-        f"{len(effect.unsteered)} held-out prompts, further than {effect.beaten} of {n} random directions of the same norm "
+        f"{len(effect.unsteered)} prompts, further than {effect.beaten} of {n} random directions of the same norm "
         f"(mean {sum(shifts) / n:+.2f}, s.d. {spread:.2f})",
         f"the flipped sign moved it by {effect.shift(effect.flipped):+.2f}",
         f"perplexity on unrelated text became {ratio:.3f} times what it was",
@@ -145,6 +145,8 @@ def say(effect: Effect, ratio: float) -> str:
     if effect.prompting_shift is not None:
         did = "did better" if effect.loses_to_prompting else "did less"
         parts.append(f"simply prompting with “{effect.instruction.strip()}” {did} ({effect.prompting_shift:+.2f})")
+    else:
+        parts.append("no instruction was tried")
     verdict = "" if effect.works else " This is a defeat: the effect does not stand out from its controls."
     return "; ".join(parts) + "." + verdict
 

@@ -2,6 +2,7 @@
 
 import torch
 
+from glassbook.core.errors import VectorError
 from glassbook.core.seeds import generator
 from glassbook.steering.vectors import SteeringVector
 
@@ -11,6 +12,11 @@ def random_like(vector: SteeringVector, seed: int, number: int) -> SteeringVecto
 
     Drawn uniformly from the sphere, so a row of zeros (the document-start token of ActAdd) stays zeros.
     """
+    if vector.values.shape[-1] == 1:
+        raise VectorError(
+            f"a direction at the single neuron {vector.site} has no random directions beside it; "
+            f"steer {vector.site.whole} with one number per neuron instead"
+        )
     drawn = torch.randn(vector.values.shape, generator=generator(seed, "random direction", number))
     norms = vector.values.float().norm(dim=-1, keepdim=True)
     values = drawn / drawn.norm(dim=-1, keepdim=True) * norms

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from glassbook.activations.prefix import Prefix
 from glassbook.core.errors import InputError
-from glassbook.core.taps import Edit
+from glassbook.core.taps import Edit, Span
 from glassbook.models.model import Model, needs_bos
 from glassbook.models.prompts import Prompts
 from glassbook.models.scoring import token_log_probs
@@ -55,6 +55,7 @@ def _chunk_log_odds(
     prompts = [model.read(instruction + item.prompt, bos).row(0) for item in items]
     options = [[_ids(model, item.positive), _ids(model, item.negative)] for item in items]
     if all(len(option) == 1 for pair in options for option in pair):
+        _check_reaches_prompts(edits, model.span(model.read(Prompts.of(prompts))))
         return _one_token(model, prompts, options, edits, progress)
     rows = [prompt + option for prompt, pair in zip(prompts, options, strict=True) for option in pair]
     batch = model.read(Prompts.of(rows))
@@ -66,6 +67,16 @@ def _chunk_log_odds(
         odds.append(scores[0::2] - scores[1::2])
         _tell(progress, number + 1, len(edits))
     return torch.stack(odds)
+
+
+def _check_reaches_prompts(edits: list[list[Edit]], span: Span) -> None:
+    """Raise InputError where a steering touches no token that a one-token choice depends on."""
+    for edit in (edit for one in edits for edit in one):
+        if not bool(edit.touches(span).any()):
+            raise InputError(
+                f"the vector at {edit.site} touches no token of the prompts, and a choice between single tokens is made "
+                f"before anything is generated; give options of several tokens, or let it act on the prompt"
+            )
 
 
 def _one_token(
@@ -115,8 +126,10 @@ def perplexity_ratio(model: Model, windows: Sequence[Sequence[int]], vector: Ste
     rows = [list(window) if start is None else [start, *window] for window in windows]
     batch = model.read(rows)
     first = len(vector.table) if vector.positions == "front" else 0
-    steered, plain = (token_log_probs(model, batch, steer)[:, first:].double() for steer in (vector, None))
-    count = sum(length - 1 - first for length in batch.lengths)
+    # A vector for generated tokens meets the text as if it were being written, from its first token on.
+    prompts = [1] * len(rows) if vector.positions == "generated" else None
+    steered, plain = (token_log_probs(model, batch, steer, prompts)[:, first:].double() for steer in (vector, None))
+    count = sum(max(0, length - 1 - first) for length in batch.lengths)
     if count < 1:
         raise InputError(
             f"windows of {max(batch.lengths)} tokens leave nothing to score after {first} steered ones; use longer windows"

@@ -80,6 +80,8 @@ class Push:
         rows = self._rows(span)
         # A single neuron's value has no axis to run along, so it is given one of length 1.
         wide = value.unsqueeze(-1) if value.ndim == 2 else value
+        # At least in float32, and rounded once: in bfloat16 the strength and the vector would each lose digits first.
+        wide = wide.to(torch.promote_types(value.dtype, torch.float32))
         vectors = _fitted(self.table[rows[:, None], self._place(span)], wide)
         strengths = _fitted(self.strengths[rows][:, None, None], wide)
         if self.operator == "add":
@@ -87,7 +89,8 @@ class Push:
         else:
             unit = vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
             changed = wide - strengths * (wide * unit).sum(-1, keepdim=True) * unit
-        return torch.where(_fitted(self.touches(span)[..., None], wide), changed, wide).reshape(value.shape)
+        touched = _fitted(self.touches(span)[..., None], wide)
+        return torch.where(touched, changed, wide).to(value.dtype).reshape(value.shape)
 
     def _place(self, span: Span) -> Int[Tensor, "batch pos"]:
         return span.positions.clamp(max=self.table.shape[1] - 1)

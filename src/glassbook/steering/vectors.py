@@ -138,8 +138,10 @@ def _edit(key: tuple[Site, Operator, Positions], vectors: Sequence[SteeringVecto
     width = next(v for v in mine if v is not None).values.shape[-1]
     tables = [torch.zeros(1, width) if v is None else v.table.float().cpu() for v in mine]
     strengths = torch.tensor([0.0 if v is None else v.strength for v in mine])
-    table = stacked(tables, positions).to(model.device, model.dtype)
-    push = Push(operator, positions, table, strengths.to(model.device, model.dtype))
+    wide = torch.promote_types(model.dtype, torch.float32)
+    push = Push(
+        operator, positions, stacked(tables, positions).to(model.device, wide), strengths.to(model.device, wide)
+    )
     return Edit(site, push, push.touches)
 
 

@@ -20,6 +20,7 @@ from glassbook.sources.obtain import obtain
 
 _DATA = Path(__file__).parent / "data"
 _OURS = ("Apache-2.0", "written for Glassbook")
+_INSTRUCTION = "Write about everything you love. "
 _PAIRS = "sentiment_counterfactual_pairs"
 _EVALS = "model_written_evals_subset"
 _EVAL_FOLDERS = {"persona": "persona", "risk": "advanced-ai-risk/human_generated_evals"}
@@ -66,6 +67,8 @@ class ChoiceSet:
     items: tuple[ChoiceItem, ...]
     licence: str
     origin: str
+    instruction: str = ""
+    """What one would write before a prompt to have the positive options chosen: the baseline that steering must beat."""
 
 
 class _PairRow(msgspec.Struct):
@@ -129,7 +132,7 @@ def load_choices(source: str | Path) -> ChoiceSet:
     else:
         path, terms = _user_file(source, "set of choices", ("sentiment",)), ("unknown", name)
     items = tuple(ChoiceItem(row.prompt, row.positive, row.negative) for row in _read_rows(path, _ChoiceRow))
-    return ChoiceSet(name, items, *terms)
+    return ChoiceSet(name, items, *terms, instruction=_INSTRUCTION if name == "sentiment" else "")
 
 
 def list_evals() -> list[str]:

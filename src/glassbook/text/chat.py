@@ -202,12 +202,12 @@ class _BoundedEnvironment(ImmutableSandboxedEnvironment):
 class _CountSteps(NodeTransformer):
     """Wraps what a template loops over and what it joins, so that both are counted as they happen."""
 
-    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 (as in Jinja)
+    def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, "counted", [], [], None, None, lineno=node.lineno)
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
         self.generic_visit(node)
         return nodes.Filter(node, "limited", [], [], None, None, lineno=node.lineno)
 

@@ -100,6 +100,9 @@ def plain(value: Any) -> Any:
         return name_not_finite(float(value))
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence | set):
+    if isinstance(value, set | frozenset):
+        # Python orders sets anew in every process; a view must not.
+        value = sorted(value, key=lambda item: (type(item).__name__, item))
+    if isinstance(value, Sequence):
         return tuple(plain(item) for item in value)
     return value

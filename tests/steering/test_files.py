@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from conformance.tiny import tiny_model
-from glassbook.cli.tensor_files import load_vector, save_vector, tensor_entries
 from glassbook.core.errors import FileFormatError, GlassbookError
 from glassbook.files.safetensors import write_safetensors
+from glassbook.steering.files import load_vector, save_vector, tensor_entries
 from glassbook.steering.recipes import actadd, mean_difference
 
 
