@@ -56,7 +56,7 @@ def test_log_odds_are_those_of_a_pass_for_each_option(
     steers = [None, vector, 2.0 * vector.with_(site=Site("resid_mid", 2))]
     if positions == "generated" and items is ONE_TOKEN:
         # The choice is made before anything is generated: an effect of exactly 0 would be no measurement.
-        with pytest.raises(InputError, match="touches no token of the prompts.*give options of several tokens"):
+        with pytest.raises(InputError, match=r"touches no token of the prompts.*give options of several tokens"):
             choice_log_odds(model, items, steers)
         return
     odds = choice_log_odds(model, items, steers)

@@ -182,7 +182,7 @@ def test_a_vector_that_needs_the_document_start_puts_it_there_unless_told_not_to
 def test_a_single_neuron_has_no_random_directions_beside_it() -> None:
     model = tiny_model()
     neuron = vector_of(model, torch.ones(1)).with_(site=Site("mlp_post", 1, neuron=3))
-    with pytest.raises(VectorError, match="has no random directions beside it; steer L1.mlp_post with one number"):
+    with pytest.raises(VectorError, match=r"has no random directions beside it; steer L1.mlp_post with one number"):
         random_like(neuron, 0, 0)
     layer = neuron.with_(site=Site("mlp_post", 1), values=torch.ones(model.config.d_mlp))
     assert random_like(layer, 0, 0).values.shape == layer.values.shape
