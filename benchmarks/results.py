@@ -41,6 +41,9 @@ def main() -> None:
     path = RESULTS / "startup.json"
     if path.exists():
         parts.append(f"## Beginning\n\n{startup.table(json.loads(path.read_text()))}\n")
+    notes = Path(__file__).parent / "NOTES.md"
+    if notes.exists():
+        parts.append(f"\n{notes.read_text()}")
     (Path(__file__).parent / "RESULTS.md").write_text("".join(parts))
 
 
