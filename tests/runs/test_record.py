@@ -60,6 +60,7 @@ def test_it_is_running_from_its_first_moment_and_has_no_manifest_before_its_end(
         assert read_run(run.folder).status == "running"
         assert [row.status for row in list_runs(root)] == ["running"]
         assert not (run.folder / "manifest.json").exists()
+        assert read_run(run.folder).metrics() == [] and (run.folder / "metrics.jsonl").exists()
     assert (run.folder / "manifest.json").exists()
 
 
