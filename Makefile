@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 RECIPE := pyproject.toml constraints.txt scripts/environment.sh scripts/install_torch.py
 MODEL ?= smollm2-135m
-CHROMIUM := $(shell command -v chromium || command -v chromium-browser)
+CHROMIUM := $(shell /sbin/ldconfig -p 2>/dev/null | grep -q libatomic.so.1 && command -v chromium)
 TIER := not slow$(if $(CHROMIUM),, and not browser)
 # Two workers share two cores, so each computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n 2
@@ -20,7 +20,7 @@ demo: install ## set up what is missing, then show the main job on real text (ab
 	@OMP_WAIT_POLICY=passive $(BIN)/glassbook demo
 
 test: lint model ## everything that must hold, in at most eight minutes on two cores
-	@$(if $(CHROMIUM),,echo "No chromium here, so the browser's tests are left out: 'sudo apt-get install chromium' brings it.")
+	@$(if $(CHROMIUM),,echo "No chromium here, so the browser's tests are left out: 'sudo apt-get install chromium libatomic1' brings it.")
 	@$(BIN)/python scripts/budgets.py
 	@$(PYTEST) -m "$(TIER)" $(TESTS)
 
