@@ -11,8 +11,8 @@ from glassbook.models.loading.opening import open_model
 from glassbook.runs.index import find_run
 from glassbook.runs.reading import StoredRun
 from glassbook.steering.comparison import measure_effect, say
-from glassbook.steering.effects import perplexity_ratio
 from glassbook.steering.files import load_vector
+from glassbook.steering.fluency import perplexity_ratio
 from glassbook.steering.recipes import actadd, mean_difference
 from glassbook.tasks.contrast import ChoiceItem
 

@@ -12,7 +12,8 @@ from glassbook.core.taps import Edit, Span, Steering, Taps
 from glassbook.models.generation import Completion
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
-from glassbook.steering.vectors import PerRow, SteeringVector
+from glassbook.steering.vector_set import PerRow
+from glassbook.steering.vectors import SteeringVector
 
 NEAR, CLEAR_GAP = 1e-4, 1e-3
 SITES = [

@@ -6,7 +6,8 @@ import torch
 from glassbook.models.model import Model
 from glassbook.steering.controls import random_like
 from glassbook.steering.recipes import actadd, mean_difference
-from glassbook.steering.vectors import PerRow, SteeringVector
+from glassbook.steering.vector_set import PerRow
+from glassbook.steering.vectors import SteeringVector
 from steering.laws import (
     NEAR,
     batch_is_one_by_one,

@@ -14,7 +14,8 @@ from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
 from glassbook.models.scoring import perplexity
 from glassbook.steering.comparison import Effect, complete_both, conclude, mean_perplexity, measure_effect, say
-from glassbook.steering.effects import choice_log_odds, completion_perplexity, perplexity_ratio
+from glassbook.steering.effects import choice_log_odds
+from glassbook.steering.fluency import completion_perplexity, perplexity_ratio
 from glassbook.steering.vectors import SteeringVector
 from glassbook.tasks.contrast import ChoiceItem
 from steering.laws import drawn

@@ -10,7 +10,8 @@ from glassbook.activations.capture import capture
 from glassbook.core.errors import VectorError
 from glassbook.core.sites import Site
 from glassbook.models.prompts import Prompts
-from glassbook.steering.vectors import PerRow, SteeringVector
+from glassbook.steering.vector_set import PerRow
+from glassbook.steering.vectors import SteeringVector
 from steering.laws import (
     NEAR,
     Broken,

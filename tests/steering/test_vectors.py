@@ -16,7 +16,8 @@ from glassbook.core.taps import Steering
 from glassbook.models.model import Model
 from glassbook.steering.controls import random_directions, random_like
 from glassbook.steering.operators import check_choice
-from glassbook.steering.vectors import LineageWarning, PerRow, SteeringVector
+from glassbook.steering.vector_set import PerRow
+from glassbook.steering.vectors import LineageWarning, SteeringVector
 
 SITE = Site("resid_pre", 1)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from glassbook.core.errors import InputError
 from glassbook.core.sites import Site
-from glassbook.core.taps import Edit, PassDone, Taps
+from glassbook.core.taps import Edit, PassDone, Span, Taps
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
 
@@ -43,15 +43,18 @@ class Prefix:
         return cls(model, batch, min(layers, default=model.config.n_layers - 1), prompt_lengths)
 
     def logits(
-        self, edits: Sequence[Edit], read_at: Sequence[int] | None = None
+        self, edits: Sequence[Edit], read_at: Sequence[int] | None = None, span: Span | None = None
     ) -> Float[Tensor, "batch read d_vocab"]:
-        """Return the logits under `edits`, all of them at or above the prefix, at one position of each row or everywhere."""
+        """Return the logits under `edits`, all of them at or above the prefix, at one position of each row or everywhere.
+
+        `span` is what the edits see instead of the prefix's own, where other tokens are to count as generated.
+        """
         for edit in edits:
             if not self._reaches(edit.site):
                 raise InputError(
                     f"the prefix ends where L{self.layer} begins, so an edit at {edit.site} would do nothing"
                 )
-        net, taps, positions = self.model.net, Taps(edits=edits, span=self.span), self.span.positions
+        net, taps, positions = self.model.net, Taps(edits=edits, span=span or self.span), self.span.positions
         with torch.inference_mode():
             resid = net.enter(self.batch.ids, positions, taps) if self.resid is None else self.resid
             resid = net.climb(resid, positions, taps, None, self.layer or 0)

@@ -150,7 +150,7 @@ def _measured(run: "Run", model: "Model", label: str, vector: "SteeringVector", 
     from glassbook.cli.steering_experiment import unrelated_windows
     from glassbook.cli.steering_report import Steered
     from glassbook.steering.comparison import complete_both, measure_effect
-    from glassbook.steering.effects import perplexity_ratio
+    from glassbook.steering.fluency import perplexity_ratio
     from glassbook.tasks.contrast import load_choices
 
     with run.part("complete with and without"):

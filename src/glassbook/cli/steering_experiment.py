@@ -13,8 +13,8 @@ from glassbook.models.model import Model
 from glassbook.runs.record import Run
 from glassbook.sources.folder import open_text
 from glassbook.steering.comparison import Effect, complete_both, measure_effect
-from glassbook.steering.effects import perplexity_ratio
 from glassbook.steering.files import load_vector
+from glassbook.steering.fluency import perplexity_ratio
 from glassbook.steering.operators import POSITIONS, Positions, check_choice
 from glassbook.steering.recipes import actadd, mean_difference
 from glassbook.steering.vectors import SteeringVector

@@ -11,8 +11,9 @@ from glassbook.core.errors import InputError
 from glassbook.models.generation import Completion
 from glassbook.models.model import Model
 from glassbook.steering.controls import random_directions
-from glassbook.steering.effects import Progress, choice_log_odds, completion_perplexity
-from glassbook.steering.vectors import SteeringVector
+from glassbook.steering.effects import Progress, choice_log_odds
+from glassbook.steering.fluency import completion_perplexity
+from glassbook.steering.vector_set import Vectors
 from glassbook.tasks.contrast import ChoiceItem
 
 
@@ -74,7 +75,7 @@ class Effect:
 
 def measure_effect(
     model: Model,
-    vector: SteeringVector,
+    vector: Vectors,
     items: Sequence[ChoiceItem],
     *,
     label: str,
@@ -115,7 +116,7 @@ class Trial:
     perplexity: float
 
 
-def complete_both(model: Model, prompt: str, vector: SteeringVector, **options: Any) -> tuple[Trial, Trial]:
+def complete_both(model: Model, prompt: str, vector: Vectors, **options: Any) -> tuple[Trial, Trial]:
     """Return the unsteered and the steered completion of a prompt, drawn with the same options and seed."""
     plain = model.complete(prompt, prepend_bos=True if vector.needs_bos else None, **options)[0]
     steered = model.complete(prompt, steer=vector, **options)[0]

@@ -1,4 +1,4 @@
-"""What steering does, as a number per item: the log-odds of a choice, and the price in perplexity."""
+"""What steering does, as a number per item: the log-odds of a choice."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,8 +11,7 @@ from glassbook.core.errors import InputError
 from glassbook.core.taps import Edit, Span
 from glassbook.models.model import Model, needs_bos
 from glassbook.models.prompts import Prompts
-from glassbook.models.scoring import token_log_probs
-from glassbook.steering.vectors import SteeringVector
+from glassbook.steering.vector_set import Vectors
 from glassbook.tasks.contrast import ChoiceItem
 
 Progress = Callable[[str, int, int], None]
@@ -22,7 +21,7 @@ _ITEMS_AT_ONCE = 64
 def choice_log_odds(
     model: Model,
     items: Sequence[ChoiceItem],
-    steers: Sequence[SteeringVector | None] = (None,),
+    steers: Sequence[Vectors | None] = (None,),
     instruction: str = "",
     prepend_bos: bool | None = None,
     progress: Progress | None = None,
@@ -115,32 +114,3 @@ def _ids(model: Model, option: str) -> list[int]:
 def _tell(progress: Progress | None, done: int, total: int) -> None:
     if progress:
         progress("directions", done, total)
-
-
-def perplexity_ratio(model: Model, windows: Sequence[Sequence[int]], vector: SteeringVector) -> float:
-    """Return perplexity under steering over perplexity without it, on text that the vector is not about.
-
-    As in the ActAdd protocol, predictions made at tokens that a front vector touches are left out of both sides.
-    """
-    start = model.tokenizer.document_start_id if model.tokenizer and vector.needs_bos else None
-    rows = [list(window) if start is None else [start, *window] for window in windows]
-    batch = model.read(rows)
-    first = len(vector.table) if vector.positions == "front" else 0
-    # A vector for generated tokens meets the text as if it were being written, from its first token on.
-    prompts = [1] * len(rows) if vector.positions == "generated" else None
-    steered, plain = (token_log_probs(model, batch, steer, prompts)[:, first:].double() for steer in (vector, None))
-    count = sum(max(0, length - 1 - first) for length in batch.lengths)
-    if count < 1:
-        raise InputError(
-            f"windows of {max(batch.lengths)} tokens leave nothing to score after {first} steered ones; use longer windows"
-        )
-    return float(((plain.sum() - steered.sum()) / count).exp())
-
-
-def completion_perplexity(model: Model, prompt: Sequence[int], tokens: Sequence[int]) -> float:
-    """Return the perplexity of a continuation under the unsteered model, given its prompt; NaN for an empty one."""
-    if not tokens:
-        return float("nan")
-    batch = model.read([[*prompt, *tokens]])
-    scores = token_log_probs(model, batch)[0, len(prompt) - 1 :]
-    return float((-scores.double().mean()).exp())

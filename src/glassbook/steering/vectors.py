@@ -93,7 +93,7 @@ class SteeringVector:
 
     def edits_for(self, model: Model) -> list[Edit]:
         """Return the edits for `model`: none at strength 0; raise VectorError where width or weights do not fit."""
-        return edits_per_row([self], model)
+        return edits_per_row([[self]], model)
 
     def check_fits(self, model: Model) -> None:
         """Raise VectorError for another width or lineage; warn for another precision or quantization of the same model."""
@@ -118,23 +118,22 @@ class SteeringVector:
         )
 
 
-def edits_per_row(vectors: Sequence[SteeringVector | None], model: Model) -> list[Edit]:
-    """Return the edits that steer row i of a request by `vectors[i]`, at a Site, strength and operator of its own.
+def edits_per_row(rows: Sequence[Sequence[SteeringVector]], model: Model) -> list[Edit]:
+    """Return the edits that steer row i of a request by the vectors `rows[i]`, at Sites, strengths and operators of its own.
 
-    A single vector steers every row; None leaves a row alone.
+    A single row steers every row of the request; an empty one leaves its row alone.
     """
     groups: dict[tuple[Site, Operator, Positions], None] = {}
-    for vector in vectors:
-        if vector is not None:
-            vector.check_fits(model)
-            if vector.strength != 0:
-                groups[vector.site, vector.operator, vector.positions] = None
-    return [_edit(key, vectors, model) for key in groups]
+    for vector in (vector for row in rows for vector in row):
+        vector.check_fits(model)
+        if vector.strength != 0:
+            groups[vector.site, vector.operator, vector.positions] = None
+    return [_edit(key, rows, model) for key in groups]
 
 
-def _edit(key: tuple[Site, Operator, Positions], vectors: Sequence[SteeringVector | None], model: Model) -> Edit:
+def _edit(key: tuple[Site, Operator, Positions], rows: Sequence[Sequence[SteeringVector]], model: Model) -> Edit:
     site, operator, positions = key
-    mine = [v if v is not None and (v.site, v.operator, v.positions) == key else None for v in vectors]
+    mine = [next((v for v in row if (v.site, v.operator, v.positions) == key), None) for row in rows]
     width = next(v for v in mine if v is not None).values.shape[-1]
     tables = [torch.zeros(1, width) if v is None else v.table.float().cpu() for v in mine]
     strengths = torch.tensor([0.0 if v is None else v.strength for v in mine])
@@ -143,22 +142,3 @@ def _edit(key: tuple[Site, Operator, Positions], vectors: Sequence[SteeringVecto
         operator, positions, stacked(tables, positions).to(model.device, wide), strengths.to(model.device, wide)
     )
     return Edit(site, push, push.touches)
-
-
-@dataclass(frozen=True, slots=True)
-class PerRow:
-    """Steering that differs from row to row of one batch; None leaves a row unsteered."""
-
-    vectors: Sequence[SteeringVector | None]
-
-    @property
-    def needs_bos(self) -> bool:
-        """Return whether any of the vectors needs the document-start token; it then stands before every row."""
-        return any(vector is not None and vector.needs_bos for vector in self.vectors)
-
-    def edits_for(self, model: Model) -> list[Edit]:
-        """Return the edits for `model`; raise VectorError where one of the vectors does not fit."""
-        if len(self.vectors) == 1:
-            # A table of one row would steer every row of the batch.
-            return edits_per_row([*self.vectors, None], model)
-        return edits_per_row(self.vectors, model)
