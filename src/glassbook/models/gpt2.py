@@ -8,12 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glassbook.core.seeds import generator
 from glassbook.core.taps import At, Taps
 from glassbook.models.architectures import ARCHITECTURES
 from glassbook.models.attention import KVCache, attend
 from glassbook.models.config import Config
-from glassbook.models.linear import Linear, linear
+from glassbook.models.linear import Linear
 from glassbook.models.norms import LayerNorm
 from glassbook.models.part import Part
 from glassbook.models.transformer import Transformer
@@ -94,61 +93,27 @@ class Block(nn.Module):
 class GPT2(Transformer):
     """The network; `config` says how large."""
 
-    config_class = GPT2Config
+    config_class, block_class, norm_class = GPT2Config, Block, LayerNorm
     missing_sites: ClassVar[tuple[str, ...]] = ("rot_q", "rot_k", "mlp_pre_linear")
     config: GPT2Config
 
     def __init__(self, config: GPT2Config) -> None:
-        super().__init__()
-        config.check()
-        self.config = config
-        self.embed = nn.Embedding(config.d_vocab, config.d_model)
+        super().__init__(config)
         self.pos_embed = nn.Embedding(config.n_ctx, config.d_model)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.ln_final = LayerNorm(config.d_model, config.norm_eps)
-        if not config.tied_embeddings:
-            self.unembed = Linear(config.d_model, config.d_vocab, bias=False)
-
-    @property
-    def unembed_weight(self) -> Float[Tensor, "d_vocab d_model"]:
-        """Return the matrix whose rows score the tokens."""
-        return self.embed.weight if self.config.tied_embeddings else self.unembed.weight
 
     def enter(
         self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "batch pos"], taps: Taps
     ) -> Float[Tensor, "batch pos d_model"]:
         """Return token embeddings plus position embeddings."""
-        at = taps.at()
-        return at("embed", self.embed(tokens)) + at("pos_embed", self.pos_embed(positions))
+        return super().enter(tokens, positions, taps) + taps.at()("pos_embed", self.pos_embed(positions))
 
-    def climb(
-        self,
-        resid: Float[Tensor, "batch pos d_model"],
-        positions: Int[Tensor, "batch pos"],
-        taps: Taps,
-        cache: KVCache | None,
-        first_layer: int = 0,
-    ) -> Float[Tensor, "batch pos d_model"]:
-        """Return the residual stream after the last block."""
-        mask = cache.mask(resid.shape[1]) if cache else None
-        for layer in range(first_layer, self.config.n_layers):
-            resid = self.blocks[layer](resid, taps.at(layer), mask, cache)
-        return resid
+    def given(
+        self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], cache: KVCache | None
+    ) -> tuple[Tensor | None]:
+        """Return the mask."""
+        return (cache.mask(resid.shape[1]) if cache else None,)
 
-    def read(self, resid: Float[Tensor, "batch pos d_model"], taps: Taps) -> Float[Tensor, "batch pos d_vocab"]:
-        """Return the logits."""
-        at = taps.at()
-        final = at("resid_final", self.ln_final(resid, at, "ln_final_scale"))
-        return at("logits", linear(final, self.unembed_weight))
-
-    def init_weights(self, seed: int) -> None:
-        """Draw N(0, 0.02) everywhere, the writes to the residual stream scaled by 1 / sqrt(2 n_layers) (section 2.3)."""
-        for name, weight in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(weight)
-            elif ".ln" in name or name.startswith("ln_"):
-                nn.init.ones_(weight)
-            else:
-                writes = name.endswith(("attn.out.weight", "mlp.down.weight"))
-                std = 0.02 / (2 * self.config.n_layers) ** 0.5 if writes else 0.02
-                nn.init.normal_(weight, std=std, generator=generator(seed, "init", name))
+    def init_std(self, name: str) -> float:
+        """Return 0.02, for the writes to the residual stream scaled by 1 / sqrt(2 n_layers) (section 2.3)."""
+        writes = name.endswith(("attn.out.weight", "mlp.down.weight"))
+        return 0.02 / (2 * self.config.n_layers) ** 0.5 if writes else 0.02

@@ -4,21 +4,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glassbook.core.errors import ModelError
-from glassbook.core.seeds import generator
-from glassbook.core.taps import At, Taps
+from glassbook.core.taps import At
 from glassbook.models.architectures import ARCHITECTURES
 from glassbook.models.attention import KVCache, attend
 from glassbook.models.config import Config
-from glassbook.models.linear import Linear, linear
+from glassbook.models.linear import Linear
 from glassbook.models.norms import RMSNorm
 from glassbook.models.part import Part
 from glassbook.models.rotary import Angles, Rotary, rotate
-from glassbook.models.transformer import Transformer
+from glassbook.models.transformer import RotaryTransformer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,61 +108,13 @@ class Block(nn.Module):
 
 
 @ARCHITECTURES.add("llama")
-class Llama(Transformer):
+class Llama(RotaryTransformer):
     """The network; `config` says how large."""
 
-    config_class = LlamaConfig
+    config_class, block_class, norm_class = LlamaConfig, Block, RMSNorm
     missing_sites: ClassVar[tuple[str, ...]] = ("pos_embed",)
     config: LlamaConfig
 
     def __init__(self, config: LlamaConfig) -> None:
-        super().__init__()
-        config.check()
-        self.config = config
-        self.embed = nn.Embedding(config.d_vocab, config.d_model)
+        super().__init__(config)
         self.rotary = Rotary(config.d_head, config.rope_base)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.ln_final = RMSNorm(config.d_model, config.norm_eps)
-        if not config.tied_embeddings:
-            self.unembed = Linear(config.d_model, config.d_vocab, bias=False)
-
-    @property
-    def unembed_weight(self) -> Float[Tensor, "d_vocab d_model"]:
-        """Return the matrix whose rows score the tokens."""
-        return self.embed.weight if self.config.tied_embeddings else self.unembed.weight
-
-    def enter(
-        self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "batch pos"], taps: Taps
-    ) -> Float[Tensor, "batch pos d_model"]:
-        """Return the token embeddings."""
-        return taps.at()("embed", self.embed(tokens))
-
-    def climb(
-        self,
-        resid: Float[Tensor, "batch pos d_model"],
-        positions: Int[Tensor, "batch pos"],
-        taps: Taps,
-        cache: KVCache | None,
-        first_layer: int = 0,
-    ) -> Float[Tensor, "batch pos d_model"]:
-        """Return the residual stream after the last block."""
-        longest = cache.filled + resid.shape[1] if cache else resid.shape[1]
-        angles = self.rotary.angles(positions, longest, resid.dtype)
-        mask = cache.mask(resid.shape[1]) if cache else None
-        for layer in range(first_layer, self.config.n_layers):
-            resid = self.blocks[layer](resid, taps.at(layer), angles, mask, cache)
-        return resid
-
-    def read(self, resid: Float[Tensor, "batch pos d_model"], taps: Taps) -> Float[Tensor, "batch pos d_vocab"]:
-        """Return the logits."""
-        at = taps.at()
-        final = at("resid_final", self.ln_final(resid, at, "ln_final_scale"))
-        return at("logits", linear(final, self.unembed_weight))
-
-    def init_weights(self, seed: int) -> None:
-        """Draw N(0, 0.02) for every matrix and ones for the norms."""
-        for name, weight in self.named_parameters():
-            if ".ln" in name or name.startswith("ln_"):
-                nn.init.ones_(weight)
-            else:
-                nn.init.normal_(weight, std=0.02, generator=generator(seed, "init", name))

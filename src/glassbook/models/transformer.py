@@ -2,38 +2,60 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from glassbook.core.seeds import generator
 from glassbook.core.sites import KINDS
 from glassbook.core.taps import IDLE, Span, Taps
 from glassbook.models.attention import KVCache
 from glassbook.models.config import Config
+from glassbook.models.linear import Linear, linear
+from glassbook.models.norms import LayerNorm, RMSNorm
+from glassbook.models.rotary import Angles, Rotary
 
 
 class Transformer(nn.Module, ABC):
-    """A stack of blocks over a residual stream: `enter` it, `climb` the blocks, `read` the logits."""
+    """A stack of blocks over a residual stream: `enter` it, `climb` the blocks, `read` the logits.
 
+    An architecture names its configuration, its block and its norm, and says what differs from the way written here.
+    """
+
+    config_class: ClassVar[type[Config]]
+    block_class: ClassVar[type[nn.Module]]
+    norm_class: ClassVar[type[LayerNorm] | type[RMSNorm]]
     missing_sites: ClassVar[tuple[str, ...]] = ()
-    config: Config
-    embed: nn.Embedding
-    blocks: nn.ModuleList
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        config.check()
+        self.config = config
+        self.embed = nn.Embedding(config.d_vocab, config.d_model)
+        self.blocks = nn.ModuleList(self.block_class(config, layer) for layer in range(config.n_layers))
+        self.ln_final = self.norm_class(config.d_model, config.norm_eps)
+        if not config.tied_embeddings:
+            self.unembed = Linear(config.d_model, config.d_vocab, bias=False)
 
     @property
-    @abstractmethod
     def unembed_weight(self) -> Float[Tensor, "d_vocab d_model"]:
         """Return the matrix whose rows score the tokens."""
+        return self.embed.weight if self.config.tied_embeddings else self.unembed.weight
 
-    @abstractmethod
     def enter(
         self, tokens: Int[Tensor, "batch pos"], positions: Int[Tensor, "batch pos"], taps: Taps
     ) -> Float[Tensor, "batch pos d_model"]:
-        """Return the residual stream before the first block."""
+        """Return the residual stream before the first block: the token embeddings."""
+        return taps.at()("embed", self.embed(tokens))
 
     @abstractmethod
+    def given(
+        self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], cache: KVCache | None
+    ) -> tuple[Any, ...]:
+        """Return what every block is given beside the stream, its taps and the cache: the mask, and any angles."""
+
     def climb(
         self,
         resid: Float[Tensor, "batch pos d_model"],
@@ -43,14 +65,30 @@ class Transformer(nn.Module, ABC):
         first_layer: int = 0,
     ) -> Float[Tensor, "batch pos d_model"]:
         """Return the residual stream after the last block, begun at `first_layer`."""
+        given = self.given(resid, positions, cache)
+        for layer in range(first_layer, self.config.n_layers):
+            resid = self.blocks[layer](resid, taps.at(layer), *given, cache)
+        return resid
 
-    @abstractmethod
     def read(self, resid: Float[Tensor, "batch pos d_model"], taps: Taps) -> Float[Tensor, "batch pos d_vocab"]:
         """Return the logits that the residual stream says."""
+        at = taps.at()
+        final = at("resid_final", self.ln_final(resid, at, "ln_final_scale"))
+        return at("logits", linear(final, self.unembed_weight))
 
-    @abstractmethod
     def init_weights(self, seed: int) -> None:
-        """Draw random weights in place, the way the architecture's authors did."""
+        """Draw every matrix from N(0, `init_std`) in place; the norms begin as ones, the biases as zeros."""
+        for name, weight in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(weight)
+            elif weight.ndim == 1:
+                nn.init.ones_(weight)
+            else:
+                nn.init.normal_(weight, std=self.init_std(name), generator=generator(seed, "init", name))
+
+    def init_std(self, name: str) -> float:
+        """Return the standard deviation that the architecture's authors drew the matrix `name` with."""
+        return 0.02
 
     def forward(
         self,
@@ -131,3 +169,17 @@ class Transformer(nn.Module, ABC):
     def W_out(self) -> Float[Tensor, "layer d_mlp d_model"]:
         """Return the output matrices of the MLPs; row N is what neuron N writes."""
         return torch.stack(list(self._stacked("mlp.down"))).transpose(1, 2)
+
+
+class RotaryTransformer(Transformer):
+    """A transformer whose heads know positions by the angles that turn their queries and keys."""
+
+    rotary: Rotary
+
+    def given(
+        self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], cache: KVCache | None
+    ) -> tuple[Angles, Tensor | None]:
+        """Return the angles of these positions, and the mask."""
+        longest = cache.filled + resid.shape[1] if cache else resid.shape[1]
+        angles = self.rotary.angles(positions, longest, resid.dtype)
+        return angles, cache.mask(resid.shape[1]) if cache else None
