@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from harness import Bench, Case, glassbook_model, tokens, transformer_lens_model, transformers_model
+from peers import nnsight_model
 
 bench = Bench("capture", reference="transformers output_hidden_states")
 N_LAYERS, MIDDLE, SEQUENCES, LENGTH, BATCH = 30, 15, 64, 128, 16
@@ -49,6 +50,32 @@ def _(case: Case) -> None:
     def one(batch):
         _, cache = model.run_with_cache(batch, names_filter=[names[MIDDLE]], stop_at_layer=MIDDLE + 1)
         return cache[names[MIDDLE]]
+
+    measure(case, "30 layers", every)
+    measure(case, "one layer", one)
+
+
+@bench.contender("nnsight", env="main")
+def _(case: Case) -> None:
+    import torch
+
+    model = nnsight_model()
+    blocks = model.model.layers
+
+    def every(batch):
+        with model.trace(batch) as tracer:
+            # What a trace makes is gone after it unless it is saved there, the list too.
+            read = list().save()
+            for layer in range(N_LAYERS):
+                read.append(blocks[layer].input.save())
+            tracer.stop()
+        return torch.stack(read)
+
+    def one(batch):
+        with model.trace(batch) as tracer:
+            value = blocks[MIDDLE].input.save()
+            tracer.stop()
+        return value
 
     measure(case, "30 layers", every)
     measure(case, "one layer", one)

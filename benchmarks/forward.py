@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from harness import Bench, Case, glassbook_model, tokens, transformer_lens_model, transformers_model
+from peers import nnsight_model
 
 bench = Bench("forward", reference="transformers float32")
 
@@ -33,6 +34,18 @@ def _(case: Case) -> None:
 @bench.contender("TransformerLens 4 float32", env="main")
 def _(case: Case) -> None:
     measure(case, transformer_lens_model())
+
+
+@bench.contender("nnsight float32", env="main")
+def _(case: Case) -> None:
+    model = nnsight_model()
+
+    def logits_of(batch):
+        with model.trace(batch):
+            said = model.output.logits.save()
+        return said  # noqa: RET504 - bound inside the trace, where nnsight looks for names
+
+    measure(case, logits_of)
 
 
 @bench.contender("glassbook float32", env="glassbook")
