@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "open_model": "glassbook.models.loading.opening",
     "save_model": "glassbook.models.loading.own_folder",
+    "wrap": "glassbook.models.wrapped",
     "capture": "glassbook.activations.capture",
     "run_with_cache": "glassbook.activations.transformer_lens",
     "run_with_hooks": "glassbook.activations.transformer_lens",
@@ -38,6 +39,7 @@ __all__ = [
     "tasks",
     "text",
     "views",
+    "wrap",
 ]
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from glassbook.core.taps import Edit
     from glassbook.models.loading.opening import open_model
     from glassbook.models.loading.own_folder import save_model
+    from glassbook.models.wrapped import wrap
 
 
 def __getattr__(name: str) -> Any:

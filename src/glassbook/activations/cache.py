@@ -122,7 +122,7 @@ class ActivationCache(Mapping[Site, Tensor]):
         self, stack: Float[Tensor, "component *batch pos d_model"]
     ) -> Float[Tensor, "component *batch pos d_model"]:
         """Return each component as the final norm scales it, the scale frozen at the captured `ln_final_scale`."""
-        norm = self.model.net.get_submodule("ln_final")
+        norm = self.model.transformer.ln_final
         assert isinstance(norm, nn.LayerNorm | nn.RMSNorm)
         centered = stack - stack.mean(-1, keepdim=True) if isinstance(norm, nn.LayerNorm) else stack
         return centered / self["ln_final_scale"] * norm.weight
@@ -147,11 +147,11 @@ class ActivationCache(Mapping[Site, Tensor]):
 
     def _unembedding(self, tokens: Tensor | int) -> Float[Tensor, "batch d_model"]:
         ids = torch.as_tensor(tokens, device=self.model.device).expand(len(self.lengths))
-        return self.model.net.unembed_weight[ids]
+        return self.model.transformer.unembed_weight[ids]
 
     def _results(self, layer: int) -> Float[Tensor, "*batch pos head d_model"]:
         z = self["z", layer]
-        return torch.einsum("...phd,hdm->...phm", z, self.model.net.W_O[layer].to(z.dtype))
+        return torch.einsum("...phd,hdm->...phm", z, self.model.transformer.W_O[layer].to(z.dtype))
 
     def _layer(self, layer: int | None) -> int:
         n = self.model.config.n_layers
@@ -160,7 +160,8 @@ class ActivationCache(Mapping[Site, Tensor]):
         return n if layer is None else layer
 
     def _writes(self, layer: int | None) -> list[str | tuple[str, int]]:
-        start: list[str | tuple[str, int]] = [name for name in ("embed", "pos_embed") if name in self.model.site_names]
+        known = self.model.transformer.site_names
+        start: list[str | tuple[str, int]] = [name for name in ("embed", "pos_embed") if name in known]
         return start + [(name, i) for i in range(self._layer(layer)) for name in ("attn_out", "mlp_out")]
 
     def to(self, target: torch.device | torch.dtype | str) -> "ActivationCache":

@@ -17,7 +17,8 @@ from glassbook.models.prompts import Prompts
 class Prefix:
     """The residual stream of a batch where block `layer` begins, ready to be continued under different edits.
 
-    `layer` None computes nothing ahead, for edits of the embeddings themselves.
+    `layer` None computes nothing ahead, for edits of the embeddings themselves; nor is anything computed ahead for a network
+    whose pass cannot begin at a layer, of which every finish is a whole pass.
     """
 
     def __init__(
@@ -26,7 +27,7 @@ class Prefix:
         self.model, self.batch, self.layer = model, batch, layer
         self.span = model.span(batch, prompt_lengths)
         kept: list[Tensor] = []
-        if layer is not None:
+        if layer is not None and model.net.resumable:
             with torch.inference_mode(), suppress(PassDone):
                 model.run(batch, Taps(readers={Site("resid_pre", layer): kept.append}, stop=True))
         self.resid = kept[0] if kept else None
@@ -54,13 +55,16 @@ class Prefix:
                 raise InputError(
                     f"the prefix ends where L{self.layer} begins, so an edit at {edit.site} would do nothing"
                 )
-        net, taps, positions = self.model.net, Taps(edits=edits, span=span or self.span), self.span.positions
+        taps, positions = Taps(edits=edits, span=span or self.span), self.span.positions
+        ends = None if read_at is None else torch.tensor(list(read_at), device=self.batch.ids.device)
         with torch.inference_mode():
+            if not self.model.net.resumable:
+                return self.model.net(self.batch.ids, taps, None, positions, ends)
+            net = self.model.transformer
             resid = net.enter(self.batch.ids, positions, taps) if self.resid is None else self.resid
             resid = net.climb(resid, positions, taps, None, self.layer or 0)
-            if read_at is not None:
-                rows = torch.arange(len(resid), device=resid.device)
-                resid = resid[rows, torch.tensor(list(read_at), device=resid.device)].unsqueeze(1)
+            if ends is not None:
+                resid = resid[torch.arange(len(resid), device=resid.device), ends].unsqueeze(1)
             return net.read(resid, taps)
 
     def _reaches(self, site: Site) -> bool:

@@ -132,7 +132,7 @@ def check_generation(model: Model) -> Check:
 
 def multiplied_weights(model: Model) -> list[Tensor]:
     """Return the matrices that every token is multiplied by: those of the blocks, and the unembedding."""
-    return [*(weight for weight in model.net.blocks.parameters() if weight.ndim == 2), model.net.unembed_weight]
+    return [*(weight for weight in model.transformer.blocks.parameters() if weight.ndim == 2), model.transformer.unembed_weight]
 
 
 def _speed(name: str, share: float, finding: str, figures: dict[str, float]) -> Check:

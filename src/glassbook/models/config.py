@@ -31,6 +31,11 @@ class Config:
         names = ("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "d_vocab", "n_ctx")
         return {name: getattr(self, name) for name in names} | {"n_kv_heads": self.kv_heads, "one": 1}
 
+    @property
+    def summary(self) -> str:
+        """Return the shape in a few words."""
+        return f"{self.n_layers} layers, d_model {self.d_model}, {self.n_heads} heads"
+
     def check(self) -> None:
         """Raise ModelError for sizes that no network can have."""
         for name, size in self.sizes.items():

@@ -11,9 +11,9 @@ from torch import Tensor
 from glassbook.core.errors import InputError
 from glassbook.core.seeds import generator
 from glassbook.core.taps import Edit, Span, Taps
+from glassbook.models.network import Network
 from glassbook.models.prompts import Prompts
 from glassbook.models.sampling import Sampling, Seen, choose, penalize
-from glassbook.models.transformer import Transformer
 from glassbook.text.tokenizer import StreamDecoder, Tokenizer
 
 StoppedBy = Literal["length", "eos", "stop string", "context", "cancelled"]
@@ -54,7 +54,7 @@ class Completion:
     touched: list[bool] = field(default_factory=list)
 
 
-def complete(net: Transformer, tokenizer: Tokenizer | None, request: Request) -> list[Completion]:
+def complete(net: Network, tokenizer: Tokenizer | None, request: Request) -> list[Completion]:
     """Return every continuation of the request, n samples of one prompt side by side."""
     decoding = _Decoding(net, tokenizer, request)
     for _ in decoding.pieces():
@@ -62,7 +62,7 @@ def complete(net: Transformer, tokenizer: Tokenizer | None, request: Request) ->
     return decoding.completions
 
 
-def stream(net: Transformer, tokenizer: Tokenizer | None, request: Request) -> Iterator[Piece]:
+def stream(net: Network, tokenizer: Tokenizer | None, request: Request) -> Iterator[Piece]:
     """Yield pieces of text as they become certain; closing the iterator ends the work at once."""
     yield from _Decoding(net, tokenizer, request).pieces()
 
@@ -70,7 +70,7 @@ def stream(net: Transformer, tokenizer: Tokenizer | None, request: Request) -> I
 class _Decoding:
     """The state of one request: which rows still run, their cache, and what each has said."""
 
-    def __init__(self, net: Transformer, tokenizer: Tokenizer | None, request: Request) -> None:
+    def __init__(self, net: Network, tokenizer: Tokenizer | None, request: Request) -> None:
         self.net, self.request, self.how = net, request, request.how
         batch, n = request.batch, request.n_samples
         self.taps = Taps(edits=request.edits)

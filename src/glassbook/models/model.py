@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from glassbook.core.errors import InputError
+from glassbook.core.errors import InputError, ModelError
 from glassbook.core.sites import Site, check_site, expand
 from glassbook.core.taps import Edit, Span, Steering, Taps
 from glassbook.models.config import Config
 from glassbook.models.generation import Completion, Piece, Request, complete, stream
 from glassbook.models.identity import Identity
+from glassbook.models.network import Network
 from glassbook.models.prompts import Prompt, Prompts, read_prompts
 from glassbook.models.sampling import read_sampling
 from glassbook.models.transformer import Transformer
@@ -24,14 +25,13 @@ Steer = Steering | Sequence[Steering] | None
 class Model:
     """A language model: `model(tokens)` gives logits, `model.generate(text)` continues a text."""
 
-    def __init__(self, net: Transformer, tokenizer: Tokenizer | None, identity: Identity) -> None:
+    def __init__(self, net: Network, tokenizer: Tokenizer | None, identity: Identity) -> None:
         self.net = net
         self.tokenizer = tokenizer
         self.identity = identity
 
     def __repr__(self) -> str:
-        c = self.config
-        return f"<{self.identity.label}: {c.n_layers} layers, d_model {c.d_model}, {c.n_heads} heads, {self.identity.dtype}>"
+        return f"<{self.identity.label}: {self.config.summary}, {self.identity.dtype}>"
 
     @property
     def config(self) -> Config:
@@ -39,14 +39,21 @@ class Model:
         return self.net.config
 
     @property
+    def transformer(self) -> Transformer:
+        """Return the network with its weights under the field's names; raise ModelError for a wrapped one."""
+        if not isinstance(self.net, Transformer):
+            raise ModelError(f"{self.net.limits}; for its weights ask the module itself")
+        return self.net
+
+    @property
     def device(self) -> torch.device:
         """Return where the weights are."""
-        return self.net.embed.weight.device
+        return self.net.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Return the precision of the weights."""
-        return self.net.embed.weight.dtype
+        return self.net.dtype
 
     @property
     def site_names(self) -> list[str]:

@@ -1,6 +1,6 @@
 """What every decoder-only transformer here has in common: the way through it, and its weights under the field's names."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -14,11 +14,12 @@ from glassbook.core.taps import IDLE, Span, Taps
 from glassbook.models.attention import KVCache
 from glassbook.models.config import Config
 from glassbook.models.linear import Linear, linear
+from glassbook.models.network import Network
 from glassbook.models.norms import LayerNorm, RMSNorm
 from glassbook.models.rotary import Angles, Rotary
 
 
-class Transformer(nn.Module, ABC):
+class Transformer(Network):
     """A stack of blocks over a residual stream: `enter` it, `climb` the blocks, `read` the logits.
 
     An architecture names its configuration, its block and its norm, and says what differs from the way written here.
@@ -28,6 +29,7 @@ class Transformer(nn.Module, ABC):
     block_class: ClassVar[type[nn.Module]]
     norm_class: ClassVar[type[LayerNorm] | type[RMSNorm]]
     missing_sites: ClassVar[tuple[str, ...]] = ()
+    resumable = True
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -122,7 +122,7 @@ def save_model(model: Model, folder: str | Path) -> None:
     if model.dtype not in _STORED:
         raise InputError(f"weights in {dtype_name(model.dtype)} are not stored; convert them to {' or '.join(DTYPES)}")
     parameters = dict(model.net.named_parameters())
-    _write(Path(folder), _Contents(model.net, model.dtype, parameters.__getitem__, model.tokenizer, name_by))
+    _write(Path(folder), _Contents(model.transformer, model.dtype, parameters.__getitem__, model.tokenizer, name_by))
 
 
 def convert(checkpoint: Checkpoint, folder: Path, progress: Progress | None = None) -> None:

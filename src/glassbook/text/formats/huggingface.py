@@ -31,6 +31,34 @@ def read_folder(folder: Path | str) -> Tokenizer:
     return build(backend, _declared(folder, backend, config, roles), place)
 
 
+def adopt(tokenizer: Any, stop_ids: Iterable[int] = ()) -> Tokenizer:
+    """Return our tokenizer of one that is in memory: ours, `tokenizers.Tokenizer`, or a fast one of transformers.
+
+    `stop_ids` are further tokens at which its model stops. Theirs is copied, never changed. Raises InputError for any other.
+    """
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer
+    theirs = tokenizer if isinstance(tokenizer, tokenizers.Tokenizer) else getattr(tokenizer, "backend_tokenizer", None)
+    if not isinstance(theirs, tokenizers.Tokenizer):
+        raise InputError(
+            f"a tokenizer of the class {type(tokenizer).__name__} cannot be read; give a fast one (use_fast=True), "
+            f"the `tokenizers.Tokenizer` behind it, or none and work with token ids"
+        )
+    backend = tokenizers.Tokenizer.from_str(theirs.to_str())
+    ids = {role: getattr(tokenizer, f"{role}_id", None) for role in _ROLES}
+    _add_special(backend, filter(None, (backend.id_to_token(number) for number in ids.values() if number is not None)))
+    bos, template = ids["bos_token"], getattr(tokenizer, "chat_template", None)
+    declared = Declared(
+        bos,
+        ids["eos_token"],
+        ids["pad_token"],
+        tuple(stop_ids),
+        adds_bos=bos is not None and backend.encode("a").ids[:1] == [bos],
+        chat_template=template if isinstance(template, str) else None,
+    )
+    return build(backend, declared, f"the {type(tokenizer).__name__}")
+
+
 def save_folder(tokenizer: Tokenizer, folder: Path | str) -> None:
     """Write `tokenizer.json`, `tokenizer_config.json` and, where there are any, chat template and further stop tokens.
 
