@@ -33,6 +33,7 @@ _HEADS = ("batch", "pos", "n_heads", "d_head")
 _KV_HEADS = ("batch", "pos", "n_kv_heads", "d_head")
 _SQUARE = ("batch", "n_heads", "query", "key")
 _SCALE = ("batch", "pos", "one")
+_EXPERTS = ("batch", "pos", "n_experts")
 
 # In the order of the forward pass: reading the table downward is reading a block from top to bottom.
 KINDS: dict[str, Kind] = {
@@ -43,8 +44,8 @@ KINDS: dict[str, Kind] = {
     "q": Kind(_HEADS, "attn.hook_q", "queries, before any rotation"),
     "k": Kind(_KV_HEADS, "attn.hook_k", "keys, before any rotation; one per group of query heads"),
     "v": Kind(_KV_HEADS, "attn.hook_v", "values; one per group of query heads"),
-    "rot_q": Kind(_HEADS, "attn.hook_rot_q", "queries after the rotary embedding (Llama)"),
-    "rot_k": Kind(_KV_HEADS, "attn.hook_rot_k", "keys after the rotary embedding (Llama)"),
+    "rot_q": Kind(_HEADS, "attn.hook_rot_q", "queries after the rotary embedding"),
+    "rot_k": Kind(_KV_HEADS, "attn.hook_rot_k", "keys after the rotary embedding"),
     "attn_scores": Kind(_SQUARE, "attn.hook_attn_scores", "scaled scores before the softmax, -inf where masked"),
     "pattern": Kind(_SQUARE, "attn.hook_pattern", "attention probabilities"),
     "z": Kind(_HEADS, "attn.hook_z", "values mixed by the pattern, per head"),
@@ -54,8 +55,12 @@ KINDS: dict[str, Kind] = {
     "attn_out": Kind(_RESID, "hook_attn_out", "what attention writes to the residual stream"),
     "resid_mid": Kind(_RESID, "hook_resid_mid", "the residual stream between attention and MLP"),
     "ln2_scale": Kind(_SCALE, "ln2.hook_scale", "what the norm before the MLP divides by"),
+    "router_logits": Kind(_EXPERTS, "mlp.gate.hook_out", "the router's score of each expert (Mixtral)"),
+    "router_weights": Kind(
+        _EXPERTS, "mlp.gate.hook_expert_weights", "what each expert's output is multiplied by, 0 where it does not run"
+    ),
     "mlp_pre": Kind(("batch", "pos", "d_mlp"), "mlp.hook_pre", "MLP neurons before their nonlinearity"),
-    "mlp_pre_linear": Kind(("batch", "pos", "d_mlp"), "mlp.hook_pre_linear", "the linear arm of a gated MLP (Llama)"),
+    "mlp_pre_linear": Kind(("batch", "pos", "d_mlp"), "mlp.hook_pre_linear", "the linear arm of a gated MLP"),
     "mlp_post": Kind(("batch", "pos", "d_mlp"), "mlp.hook_post", "MLP neurons as the output matrix reads them"),
     "mlp_out": Kind(_RESID, "hook_mlp_out", "what the MLP writes to the residual stream"),
     "resid_post": Kind(_RESID, "hook_resid_post", "the residual stream where the block ends"),
@@ -65,6 +70,9 @@ KINDS: dict[str, Kind] = {
     ),
     "logits": Kind(("batch", "pos", "d_vocab"), "hook_logits", "next-token scores before the softmax", per_layer=False),
 }
+
+ROUTER_SITES = tuple(name for name, kind in KINDS.items() if kind.axes == _EXPERTS)
+"""The Sites of a mixture of experts, which every other architecture lacks."""
 
 _HEAD_AXIS = {
     name: kind.axes.index(axis)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from glassbook.core.taps import At
-from glassbook.models.linear import is_widened
+from glassbook.models.linear import Linear, is_widened
 
 
 class KVCache:
@@ -91,6 +91,15 @@ def attend(
         q.transpose(1, 2), k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=heads != k.shape[1]
     )
     return z.transpose(1, 2)
+
+
+def write(z: Float[Tensor, "batch pos heads d"], out: Linear, at: At) -> Float[Tensor, "batch pos d_model"]:
+    """Return what the heads write together, each one's part formed only when somebody wants it."""
+    if not at.wants("result"):
+        return out(z.flatten(2))
+    per_head = out.weight.T.unflatten(0, z.shape[2:])
+    written = at("result", torch.einsum("bphd,hdm->bphm", z, per_head)).sum(2)
+    return written if out.bias is None else written + out.bias
 
 
 def _attend_openly(q: Tensor, k: Tensor, v: Tensor, at: At, mask: Tensor | None) -> Tensor:

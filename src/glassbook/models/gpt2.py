@@ -1,16 +1,15 @@
 """GPT-2, Radford et al. 2019: learned positions, layer norm before each sublayer, GELU, tied unembedding."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from glassbook.core.sites import ROUTER_SITES
 from glassbook.core.taps import At, Taps
 from glassbook.models.architectures import ARCHITECTURES
-from glassbook.models.attention import KVCache, attend
+from glassbook.models.attention import KVCache, attend, write
 from glassbook.models.config import Config
 from glassbook.models.linear import Linear
 from glassbook.models.norms import LayerNorm
@@ -48,11 +47,7 @@ class Attention(Part):
         q, k, v = self.qkv(x).unflatten(-1, (3 * self.n_heads, self.d_head)).chunk(3, dim=2)
         q, k, v = at("q", q), at("k", k), at("v", v)
         keys, values = cache.extend(self.layer, k, v) if cache else (k.transpose(1, 2), v.transpose(1, 2))
-        z = at("z", attend(q, keys, values, at, mask))
-        if at.wants("result"):
-            per_head = self.out.weight.T.unflatten(0, (self.n_heads, self.d_head))
-            return at("result", torch.einsum("bphd,hdm->bphm", z, per_head)).sum(2) + self.out.bias
-        return self.out(z.flatten(2))
+        return write(at("z", attend(q, keys, values, at, mask)), self.out, at)
 
 
 class MLP(Part):
@@ -94,7 +89,7 @@ class GPT2(Transformer):
     """The network; `config` says how large."""
 
     config_class, block_class, norm_class = GPT2Config, Block, LayerNorm
-    missing_sites: ClassVar[tuple[str, ...]] = ("rot_q", "rot_k", "mlp_pre_linear")
+    missing_sites = ("rot_q", "rot_k", "mlp_pre_linear", *ROUTER_SITES)
     config: GPT2Config
 
     def __init__(self, config: GPT2Config) -> None:

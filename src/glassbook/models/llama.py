@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glassbook.core.errors import ModelError
+from glassbook.core.sites import ROUTER_SITES
 from glassbook.core.taps import At
 from glassbook.models.architectures import ARCHITECTURES
-from glassbook.models.attention import KVCache, attend
+from glassbook.models.attention import KVCache, attend, write
 from glassbook.models.config import Config
 from glassbook.models.linear import Linear
 from glassbook.models.norms import RMSNorm
@@ -65,11 +66,7 @@ class Attention(Part):
         q, k = torch.split_with_sizes(rotate(qk, angles), (heads, kv_heads), 2)
         q, k, v = at("rot_q", q), at("rot_k", k), at("v", v)
         keys, values = cache.extend(self.layer, k, v) if cache else (k.transpose(1, 2), v.transpose(1, 2))
-        z = at("z", attend(q, keys, values, at, mask))
-        if at.wants("result"):
-            per_head = self.out.weight.T.unflatten(0, (heads, self.d_head))
-            return at("result", torch.einsum("bphd,hdm->bphm", z, per_head)).sum(2)
-        return self.out(z.flatten(2))
+        return write(at("z", attend(q, keys, values, at, mask)), self.out, at)
 
 
 class MLP(Part):
@@ -91,12 +88,14 @@ class MLP(Part):
 class Block(nn.Module):
     """Attention, then MLP, each reading a normed copy of the residual stream and adding to it."""
 
+    mlp_class: ClassVar[type[Part]] = MLP
+
     def __init__(self, config: LlamaConfig, layer: int) -> None:
         super().__init__()
         self.ln1 = RMSNorm(config.d_model, config.norm_eps)
         self.attn = Attention(config, layer)
         self.ln2 = RMSNorm(config.d_model, config.norm_eps)
-        self.mlp = MLP(config)
+        self.mlp = self.mlp_class(config)
 
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], at: At, angles: Angles, mask: Tensor | None, cache: KVCache | None
@@ -111,8 +110,9 @@ class Block(nn.Module):
 class Llama(RotaryTransformer):
     """The network; `config` says how large."""
 
-    config_class, block_class, norm_class = LlamaConfig, Block, RMSNorm
-    missing_sites: ClassVar[tuple[str, ...]] = ("pos_embed",)
+    config_class: ClassVar[type[Config]] = LlamaConfig
+    block_class, norm_class = Block, RMSNorm
+    missing_sites = ("pos_embed", *ROUTER_SITES)
     config: LlamaConfig
 
     def __init__(self, config: LlamaConfig) -> None:

@@ -13,7 +13,7 @@ from glassbook.core.sites import KINDS
 from glassbook.core.taps import IDLE, Span, Taps
 from glassbook.models.attention import KVCache
 from glassbook.models.config import Config
-from glassbook.models.linear import Linear, linear
+from glassbook.models.linear import Embedding, Linear
 from glassbook.models.network import Network
 from glassbook.models.norms import LayerNorm, RMSNorm
 from glassbook.models.rotary import Angles, Rotary
@@ -28,14 +28,14 @@ class Transformer(Network):
     config_class: ClassVar[type[Config]]
     block_class: ClassVar[type[nn.Module]]
     norm_class: ClassVar[type[LayerNorm] | type[RMSNorm]]
-    missing_sites: ClassVar[tuple[str, ...]] = ()
+    missing_sites: tuple[str, ...] = ()
     resumable = True
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         config.check()
         self.config = config
-        self.embed = nn.Embedding(config.d_vocab, config.d_model)
+        self.embed = Embedding(config.d_vocab, config.d_model)
         self.blocks = nn.ModuleList(self.block_class(config, layer) for layer in range(config.n_layers))
         self.ln_final = self.norm_class(config.d_model, config.norm_eps)
         if not config.tied_embeddings:
@@ -76,7 +76,7 @@ class Transformer(Network):
         """Return the logits that the residual stream says."""
         at = taps.at()
         final = at("resid_final", self.ln_final(resid, at, "ln_final_scale"))
-        return at("logits", linear(final, self.unembed_weight))
+        return at("logits", self.embed.score(final) if self.config.tied_embeddings else self.unembed(final))
 
     def init_weights(self, seed: int) -> None:
         """Draw every matrix from N(0, `init_std`) in place; the norms begin as ones, the biases as zeros."""
