@@ -145,7 +145,7 @@ class Wrapped(Network):
         if taps.span is None and not taps.idle:
             taps.span = Span.prompts([tokens.shape[1]] * len(tokens), tokens.shape[1], tokens.device)
         with ExitStack() as hooks:
-            for handle in self._hooks(taps):
+            for handle in self._hooks(taps, tokens.shape):
                 hooks.enter_context(handle)
             output = self.module(tokens, **self._options(tokens, cache, positions))
         if cache is not None:
@@ -177,20 +177,20 @@ class Wrapped(Network):
             told |= {"position_ids": positions} if cache.has_gaps else {}
         return {name: value for name, value in told.items() if name in self.anatomy.takes}
 
-    def _hooks(self, taps: Taps) -> Iterator[RemovableHandle]:
+    def _hooks(self, taps: Taps, shape: torch.Size) -> Iterator[RemovableHandle]:
         """Yield a hook for every Site that the taps want."""
         at = taps.at()
         if self.anatomy.embed is not None and at.wants("embed"):
-            yield self.anatomy.embed.register_forward_hook(_leaving("embed", at))
+            yield self.anatomy.embed.register_forward_hook(_leaving("embed", at, shape))
         for layer, block in enumerate(self.anatomy.blocks):
             at = taps.at(layer)
             if at.wants("resid_pre"):
                 yield block.register_forward_pre_hook(_entering("resid_pre", at), with_kwargs=True)
             for name, part in (("attn_out", self.anatomy.attn), ("mlp_out", self.anatomy.mlp)):
                 if part is not None and at.wants(name):
-                    yield block.get_submodule(part).register_forward_hook(_leaving(name, at))
+                    yield block.get_submodule(part).register_forward_hook(_leaving(name, at, shape))
             if at.wants("resid_post"):
-                yield block.register_forward_hook(_leaving("resid_post", at))
+                yield block.register_forward_hook(_leaving("resid_post", at, shape))
 
     def _values_of_one_pass(self) -> dict[Site, Tensor]:
         """Return what stands at every Site in one short pass; raise ModelError for a part that was not called, or twice."""
@@ -206,12 +206,15 @@ class Wrapped(Network):
 
         with torch.inference_mode():
             self(tokens, Taps(readers={site: reader(site) for site in sites}))
+        width = [value.shape[-1] for value in seen[Site("resid_pre", 0)]]
         for site, values in seen.items():
-            if len(values) != 1 or values[0].ndim != 3 or values[0].shape[:2] != tokens.shape:
-                shapes = ", ".join(str(tuple(value.shape)) for value in values) or "nothing"
+            shapes = [[*value.shape] for value in values]
+            if [shape[:-1] for shape in shapes] != [[*tokens.shape]] or (
+                site.layer is not None and shapes[0][-1:] != width
+            ):
                 raise ModelError(
-                    f"in a pass over [1 {tokens.shape[1]}] tokens {site} was {shapes}, not one value [batch pos width]; "
-                    f"name other parts by blocks=, attn=, mlp= or embed="
+                    f"in a pass over {[*tokens.shape]} tokens {site} was {' and '.join(map(str, shapes)) or 'nothing'}, not one "
+                    f"value [batch pos d_model]; name other parts by blocks=, attn=, mlp= or embed="
                 )
         return {site: values[0] for site, values in seen.items()}
 
@@ -278,11 +281,14 @@ def _writes_add_up(values: dict[Site, Tensor], net: Wrapped) -> bool | None:
     return all(is_near(values[Site("resid_post", i)], whole) for i, whole in enumerate(sums))
 
 
-def _leaving(name: str, at: At) -> Callable[[nn.Module, Any, Any], Any]:
-    """Return a hook that hands what a part returns to the taps, and on what they make of it."""
+def _leaving(name: str, at: At, shape: torch.Size) -> Callable[[nn.Module, Any, Any], Any]:
+    """Return a hook that hands what a part returns for [batch pos] tokens to the taps, and on what they make of it."""
 
     def hook(_: nn.Module, __: Any, output: Any) -> Any:
-        value = at(name, stream_of(output))
+        given = stream_of(output)
+        # Some parts are given, and return, all rows one after another.
+        value = given.unflatten(0, shape) if given.ndim == 2 and len(given) == shape.numel() else given
+        value = at(name, value).view(given.shape) if value is not given else at(name, given)
         return (value, *output[1:]) if isinstance(output, tuple) else value
 
     return hook

@@ -9,8 +9,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from glassbook.core.errors import ModelError
-from glassbook.models import gpt2, llama  # noqa: F401 (importing an architecture registers it)
-from glassbook.models.architectures import ARCHITECTURES
+from glassbook.models import gpt2, gpt_neox, llama, mixtral  # noqa: F401 (importing an architecture registers it)
+from glassbook.models.architectures import ARCHITECTURES, unknown_architecture
 from glassbook.models.loading.dialect import Dialect, lay_out, make_config
 from glassbook.models.loading.weights import Piece, WeightReader
 from glassbook.models.transformer import Transformer
@@ -82,9 +82,7 @@ def draft(architecture: str, fields: Mapping[str, Any], reader: WeightReader, pl
     Raises ModelError for an architecture that we do not have, or sizes that the file's tensors cannot bear out.
     """
     if architecture not in ARCHITECTURES:
-        raise ModelError(
-            f"{place} is of the architecture '{architecture[:60]}'; Glassbook has {', '.join(ARCHITECTURES)}"
-        )
+        raise unknown_architecture(place, architecture, ARCHITECTURES)
     network = ARCHITECTURES.find(architecture)
     config = make_config(network.config_class, fields, place)  # type: ignore[attr-defined]
     if config.n_layers > len(reader.shapes):

@@ -9,6 +9,7 @@ from typing import Any
 
 from glassbook.core.errors import ModelError
 from glassbook.files.gguf import GGUFFile
+from glassbook.models.architectures import unknown_architecture
 from glassbook.models.loading.dialect import Dialect, Rule, translate
 
 _UNQUANTIZED = ("F32", "F16", "BF16")
@@ -93,9 +94,7 @@ def find_dialect(file: GGUFFile) -> Dialect:
     """Return the dialect of the file's architecture; raise ModelError for one that we do not have."""
     name = file.metadata.get("general.architecture")
     if name not in DIALECTS:
-        raise ModelError(
-            f"'{file.path}' is of the architecture '{str(name)[:60]}'; Glassbook has {', '.join(DIALECTS)}"
-        )
+        raise unknown_architecture(f"'{file.path}'", name, DIALECTS)
     return DIALECTS[name]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glassbook.core.errors import ModelError
+from glassbook.models.architectures import unknown_architecture
 from glassbook.models.gpt2 import ACTIVATIONS
 from glassbook.models.loading.dialect import Dialect, Rule, translate
 
@@ -100,7 +101,7 @@ def find_dialect(said: Mapping[str, Any], place: str) -> Dialect:
     """Return the dialect of the model type that a `config.json` names; raise ModelError for one that we do not have."""
     name = said.get("model_type")
     if name not in DIALECTS:
-        raise ModelError(f"{place} is of the architecture '{str(name)[:60]}'; Glassbook has {', '.join(DIALECTS)}")
+        raise unknown_architecture(place, name, DIALECTS)
     return DIALECTS[name]
 
 
