@@ -1,10 +1,13 @@
-"""Which weights a pass reads: what it computes, seen from outside whatever the network is made of."""
+"""What tests see of a pass from outside, whatever the network is made of: the weights it reads, the experts it chose."""
 
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from glassbook.activations.capture import capture
+from glassbook.core.taps import Edit
 
 
 class WeightsRead(TorchFunctionMode):
@@ -30,3 +33,13 @@ class WeightsRead(TorchFunctionMode):
     def reads_logits(self) -> bool:
         """Return whether the final norm was reached."""
         return "ln_final.weight" in self.names
+
+
+def same_routes(case: Any) -> list[Edit]:
+    """Return edits that send every token to the experts it met in float32; none where there are no experts.
+
+    Which experts a token meets is a choice, so rounding may change it; with the choice held, only rounding is left.
+    """
+    sites = [site for site in case.sites if site.name == "router_weights"]
+    chosen = capture(case.model, case.tokens, sites) if sites else {}
+    return [Edit(site, lambda value, _, site=site: chosen[site].to(value.dtype)) for site in sites]

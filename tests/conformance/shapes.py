@@ -10,12 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import GPT2Config as TheirGPT2Config
+from transformers import GPTNeoXConfig as TheirGPTNeoXConfig
 from transformers import LlamaConfig as TheirLlamaConfig
+from transformers import MixtralConfig as TheirMixtralConfig
 from transformers import PretrainedConfig
 
 from glassbook.models.config import Config
 from glassbook.models.gpt2 import GPT2Config
+from glassbook.models.gpt_neox import GPTNeoXConfig
 from glassbook.models.llama import LlamaConfig
+from glassbook.models.mixtral import MixtralConfig
 
 Weights = Mapping[str, Tensor]
 
@@ -50,13 +54,17 @@ def _gpt2_weights(theirs: Weights, c: GPT2Config) -> dict[str, Tensor]:
     return found if c.tied_embeddings else found | {"unembed.weight": theirs["lm_head.weight"]}
 
 
-def _llama_config(c: LlamaConfig) -> PretrainedConfig:
-    return TheirLlamaConfig(
+def _llama_sizes(c: LlamaConfig) -> dict[str, Any]:
+    return dict(
         hidden_size=c.d_model, num_hidden_layers=c.n_layers, num_attention_heads=c.n_heads,
         num_key_value_heads=c.n_kv_heads, head_dim=c.d_head, intermediate_size=c.d_mlp,
         vocab_size=c.d_vocab, max_position_embeddings=c.n_ctx, rms_norm_eps=c.norm_eps, tie_word_embeddings=c.tied_embeddings,
         rope_parameters={"rope_type": "default", "rope_theta": c.rope_base},
     )  # fmt: skip
+
+
+def _llama_config(c: LlamaConfig) -> PretrainedConfig:
+    return TheirLlamaConfig(**_llama_sizes(c))
 
 
 def _llama_weights(theirs: Weights, c: LlamaConfig) -> dict[str, Tensor]:
@@ -71,10 +79,62 @@ def _llama_weights(theirs: Weights, c: LlamaConfig) -> dict[str, Tensor]:
     }
     for layer in range(c.n_layers):
         for ours, names in parts.items():
+            if isinstance(c, MixtralConfig) and ours.startswith("mlp"):
+                continue
             found[f"blocks.{layer}.{ours}.weight"] = torch.cat(
                 [theirs[f"model.layers.{layer}.{name}.weight"] for name in names]
             )
     return found if c.tied_embeddings else found | {"unembed.weight": theirs["lm_head.weight"]}
+
+
+def _gpt_neox_config(c: GPTNeoXConfig) -> PretrainedConfig:
+    return TheirGPTNeoXConfig(
+        hidden_size=c.d_model, num_hidden_layers=c.n_layers, num_attention_heads=c.n_heads, intermediate_size=c.d_mlp,
+        vocab_size=c.d_vocab, max_position_embeddings=c.n_ctx, hidden_act=c.act_fn, layer_norm_eps=c.norm_eps,
+        tie_word_embeddings=c.tied_embeddings, use_parallel_residual=c.parallel,
+        rope_parameters={
+            "rope_type": "default", "rope_theta": c.rope_base, "partial_rotary_factor": c.d_rotary / c.d_head,
+        },
+    )  # fmt: skip
+
+
+def _gpt_neox_weights(theirs: Weights, c: GPTNeoXConfig) -> dict[str, Tensor]:
+    found = {"embed.weight": theirs["gpt_neox.embed_in.weight"]}
+    found |= {f"ln_final.{part}": theirs[f"gpt_neox.final_layer_norm.{part}"] for part in ("weight", "bias")}
+    names = {
+        "ln1": "input_layernorm",
+        "attn.qkv": "attention.query_key_value",
+        "attn.out": "attention.dense",
+        "ln2": "post_attention_layernorm",
+        "mlp.up": "mlp.dense_h_to_4h",
+        "mlp.down": "mlp.dense_4h_to_h",
+    }
+    for layer in range(c.n_layers):
+        for ours, name in names.items():
+            for part in ("weight", "bias"):
+                weight = theirs[f"gpt_neox.layers.{layer}.{name}.{part}"]
+                if ours == "attn.qkv":
+                    # Theirs lie head by head, the queries, keys and values of each together.
+                    by_head = weight.unflatten(0, (c.n_heads, 3, c.d_head))
+                    weight = torch.cat([by_head[:, i].flatten(0, 1) for i in range(3)])
+                found[f"blocks.{layer}.{ours}.{part}"] = weight
+    return found if c.tied_embeddings else found | {"unembed.weight": theirs["lm_head.weight"]}
+
+
+def _mixtral_config(c: MixtralConfig) -> PretrainedConfig:
+    return TheirMixtralConfig(**_llama_sizes(c), num_local_experts=c.n_experts, num_experts_per_tok=c.top_k)
+
+
+def _mixtral_weights(theirs: Weights, c: MixtralConfig) -> dict[str, Tensor]:
+    found = _llama_weights(theirs, c)
+    for layer in range(c.n_layers):
+        name = f"model.layers.{layer}.mlp"
+        found[f"blocks.{layer}.mlp.router.weight"] = theirs[f"{name}.gate.weight"]
+        for i in range(c.n_experts):
+            ours = f"blocks.{layer}.mlp.experts.{i}"
+            found[f"{ours}.gate_up.weight"] = theirs[f"{name}.experts.gate_up_proj"][i]
+            found[f"{ours}.down.weight"] = theirs[f"{name}.experts.down_proj"][i]
+    return found
 
 
 # The shape called `golden` is the one whose values `oracles/make_site_golden.py` wrote down.
@@ -118,6 +178,42 @@ ROWS: dict[str, Row] = {
         },
         _llama_config,
         _llama_weights,
+    ),
+    "gpt_neox": Row(
+        {
+            "golden": GPTNeoXConfig(
+                n_layers=2, d_model=24, n_heads=3, d_head=8, d_mlp=40, d_vocab=80, n_ctx=16, norm_eps=1e-5,
+                tied_embeddings=False, d_rotary=2,
+            ),
+            "attention before MLP, tanh gelu, heads that turn as a whole": GPTNeoXConfig(
+                n_layers=2, d_model=32, n_heads=4, d_head=8, d_mlp=64, d_vocab=80, n_ctx=64, norm_eps=1e-6,
+                tied_embeddings=False, d_rotary=8, parallel=False, act_fn="gelu_new", rope_base=5000.0,
+            ),
+            "one layer, tied, six dimensions of sixteen turn": GPTNeoXConfig(
+                n_layers=1, d_model=32, n_heads=2, d_head=16, d_mlp=48, d_vocab=50, n_ctx=32, norm_eps=1e-5,
+                tied_embeddings=True, d_rotary=6,
+            ),
+        },
+        _gpt_neox_config,
+        _gpt_neox_weights,
+    ),
+    "mixtral": Row(
+        {
+            "golden": MixtralConfig(
+                n_layers=2, d_model=24, n_heads=4, d_head=8, d_mlp=20, d_vocab=80, n_ctx=16, norm_eps=1e-5,
+                tied_embeddings=False, n_kv_heads=2, n_experts=4, top_k=2,
+            ),
+            "three of eight experts, tied": MixtralConfig(
+                n_layers=2, d_model=32, n_heads=4, d_head=8, d_mlp=24, d_vocab=80, n_ctx=64, norm_eps=1e-6,
+                tied_embeddings=True, n_kv_heads=1, n_experts=8, top_k=3, rope_base=10000.0,
+            ),
+            "three of three experts, one layer": MixtralConfig(
+                n_layers=1, d_model=32, n_heads=2, d_head=16, d_mlp=36, d_vocab=50, n_ctx=32, norm_eps=1e-5,
+                tied_embeddings=False, n_kv_heads=2, n_experts=3, top_k=3,
+            ),
+        },
+        _mixtral_config,
+        _mixtral_weights,
     ),
 }  # fmt: skip
 

@@ -17,8 +17,9 @@ from oracles.summaries import summary
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NEAR = 1e-4
-# RMS norms in transformers do not let their scale be part of the graph.
-WITHOUT_GRADIENT = {"gpt2": set(), "llama": {"ln1_scale", "ln2_scale", "ln_final_scale"}}
+# RMS norms in transformers do not let their scale be part of the graph, nor does TransformerLens that of GPT-NeoX's norms.
+SCALES = {"ln1_scale", "ln2_scale", "ln_final_scale"}
+WITHOUT_GRADIENT = {"gpt2": set(), "llama": SCALES, "gpt_neox": SCALES, "mixtral": SCALES}
 
 
 def read(architecture: str) -> dict[str, Any]:

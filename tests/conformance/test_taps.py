@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from conformance.conftest import Case
-from conformance.probes import WeightsRead
+from conformance.probes import WeightsRead, same_routes
 from conformance.shapes import ROWS
 from glassbook.activations.capture import capture
 from glassbook.core.sites import KINDS, Site
@@ -49,13 +49,13 @@ def test_reading_a_site_changes_no_bit_of_the_logits(case: Case) -> None:
 
 
 def test_reading_a_site_in_bfloat16_changes_the_logits_by_rounding_only(case: Case) -> None:
-    net = copy.deepcopy(case.net).to(torch.bfloat16)
-    plain = net(case.tokens)
+    net, routes = copy.deepcopy(case.net).to(torch.bfloat16), same_routes(case)
+    plain = net(case.tokens, Taps(edits=routes))
     scale = float(plain.abs().max())
     for site in case.sites:
-        logits = net(case.tokens, Taps(readers={site: lambda _: None}))
+        logits = net(case.tokens, Taps(edits=routes, readers={site: lambda _: None}))
         assert float((logits - plain).abs().max()) <= 0.02 * scale, str(site)
-    halved = net(case.tokens, Taps(edits=[Edit(case.sites[0], lambda value, _: value / 2)]))
+    halved = net(case.tokens, Taps(edits=[*routes, Edit(case.sites[0], lambda value, _: value / 2)]))
     assert float((halved - plain).abs().max()) > 0.02 * scale, "the control: an edit moves them further"
 
 
@@ -91,6 +91,8 @@ def test_an_edit_of_one_token_never_reaches_an_earlier_one(case: Case) -> None:
 def test_an_edit_of_a_head_or_neuron_changes_that_slice_alone(case: Case) -> None:
     last = case.net.config.n_layers - 1
     for name, part in (("z", {"head": 0}), ("k", {"head": 0}), ("pattern", {"head": 0}), ("mlp_post", {"neuron": 2})):
+        if name not in case.net.site_names:
+            continue
         site = Site(name, last, **part)
         whole, before = site.whole, capture(case.model, case.tokens, site.whole)[site.whole]
         after = capture(case.model, case.tokens, whole, edits=[Edit(site, nudge)])[whole]
@@ -120,7 +122,7 @@ def test_a_pass_that_stops_early_reads_the_same_bits_and_computes_nothing_above(
         if KINDS[site.name].per_layer:
             assert early.blocks <= set(range(site.layer + 1)), f"{site} was read and then {early.blocks} computed"
             assert not early.reads_logits, str(site)
-            above = f"blocks.{site.layer}.mlp."
+            above = f"blocks.{site.layer}.mlp.experts." if "router" in site.name else f"blocks.{site.layer}.mlp."
             assert site.name.startswith(("mlp", "resid_post")) or not any(
                 name.startswith(above) for name in early.names
             )
@@ -162,6 +164,8 @@ def _slope(net: torch.nn.Module, tokens: Tensor, site: Site, place: tuple[int, .
 def test_gradients_of_a_part_are_the_part_of_the_gradients(case: Case) -> None:
     last = case.net.config.n_layers - 1
     for name, part in (("z", {"head": 0}), ("mlp_post", {"neuron": 1})):
+        if name not in case.net.site_names:
+            continue
         site = Site(name, last, **part)
         whole = capture(case.model, case.tokens, [site.whole, "logits"], grad=True)
         alone = capture(case.model, case.tokens, [site, "logits"], grad=True)

@@ -11,12 +11,21 @@ import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, LlamaConfig, PretrainedConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MixtralConfig,
+    PretrainedConfig,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -25,12 +34,18 @@ from oracles.summaries import summary
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TOKENS = [[3, 14, 15, 9, 26, 5, 35, 8, 79], [2, 71, 8, 28, 18, 28, 45, 9, 0]]
+LLAMA_SIZES = dict(
+    hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8, vocab_size=80,
+    max_position_embeddings=16, tie_word_embeddings=False, rms_norm_eps=1e-5,
+)  # fmt: skip
 CONFIGS: dict[str, PretrainedConfig] = {
     "gpt2": GPT2Config(n_embd=24, n_layer=2, n_head=3, n_inner=40, vocab_size=80, n_positions=16),
-    "llama": LlamaConfig(
-        hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
-        intermediate_size=40, vocab_size=80, max_position_embeddings=16, tie_word_embeddings=False, rms_norm_eps=1e-5,
+    "llama": LlamaConfig(**LLAMA_SIZES, intermediate_size=40),
+    "gpt_neox": GPTNeoXConfig(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, vocab_size=80,
+        max_position_embeddings=16,
     ),
+    "mixtral": MixtralConfig(**LLAMA_SIZES, intermediate_size=20, num_local_experts=4, num_experts_per_tok=2),
 }  # fmt: skip
 # Where TransformerLens reads each Site: its own names are aliases of these. Its `ln_final.hook_normalized` leaves out
 # an RMS norm's weight, so the end of the norm is taken. `*` stands for `blocks.<layer>`.
@@ -52,9 +67,12 @@ PLACES = {
 } | {name: name for name in ("ln_final.hook_scale", "*.ln1.hook_scale", "*.ln2.hook_scale")}
 FORMED = [f"*.attn.hook_{part}" for part in ("rot_q", "rot_k", "attn_scores", "pattern", "result")]
 PLACES |= dict(zip(FORMED, FORMED, strict=True))
-MLP_PLACES = {
+OWN_PLACES = {
     "gpt2": {"*.mlp.hook_pre": "*.mlp.in.hook_out"},
     "llama": {"*.mlp.hook_pre": "*.mlp.gate.hook_out", "*.mlp.hook_pre_linear": "*.mlp.in.hook_out"},
+    # Attention and MLP stand in parallel, so what the second norm reads is the stream where the block begins.
+    "gpt_neox": {"*.mlp.hook_pre": "*.mlp.in.hook_out", "*.hook_resid_mid": "none"},
+    "mixtral": {f"*.mlp.gate.hook_{part}": f"*.mlp.gate.hook_{part}" for part in ("out", "expert_weights")},
 }
 
 
@@ -84,9 +102,11 @@ def golden(architecture: str, config: PretrainedConfig, tokenizer: Any) -> dict[
         # Handed back, so that what is kept is what flows on.
         return value
 
+    if architecture == "gpt_neox":
+        _keep_turned(bridge, keep)
     places = {
         name.replace("*", f"blocks.{layer}"): place.replace("*", f"blocks.{layer}")
-        for name, place in (PLACES | MLP_PLACES[architecture]).items()
+        for name, place in (PLACES | OWN_PLACES[architecture]).items()
         for layer in range(config.num_hidden_layers)
     }
     for place in set(places.values()) & set(bridge.hook_dict):
@@ -100,9 +120,30 @@ def golden(architecture: str, config: PretrainedConfig, tokenizer: Any) -> dict[
         "weights": weights,
         "tokens": TOKENS,
         "sites": {
-            name: summary(values[place], values[place].grad) for name, place in places.items() if place in values
+            name: summary(_by_row(values[place]), _by_row(values[place].grad))
+            for name, place in places.items()
+            if place in values
         },
     }
+
+
+def _keep_turned(bridge: Any, keep: Any) -> None:
+    """Keep queries and keys where TransformerLens turns them: for this architecture it has no hook there."""
+    for layer, block in enumerate(bridge.blocks):
+
+        def turned(*given: Tensor, layer: int = layer, turn: Any = block.attn._apply_rotary_pos_emb) -> list[Tensor]:
+            places = [SimpleNamespace(name=f"blocks.{layer}.attn.hook_rot_{part}") for part in "qk"]
+            return [
+                keep(value.transpose(1, 2), place).transpose(1, 2)
+                for value, place in zip(turn(*given), places, strict=True)
+            ]
+
+        block.attn._apply_rotary_pos_emb = turned
+
+
+def _by_row(value: Tensor | None) -> Tensor | None:
+    """Return a value of all tokens in one row (a router's) as our Sites have it, row by row."""
+    return value if value is None or value.ndim > 2 else value.unflatten(0, (len(TOKENS), -1))
 
 
 def main(folder: str) -> None:

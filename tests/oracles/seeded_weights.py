@@ -10,10 +10,10 @@ import numpy as np
 
 
 def seeded(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Return one tensor, float32: N(0, 1 / fan) for matrices, near one for the weights of norms, small for biases."""
+    """Return one tensor, float32: N(0, 1 / fan) for matrices and stacks of them, near one for norms, small for biases."""
     draw = np.random.RandomState(zlib.crc32(f"{seed}/{name}".encode())).standard_normal(shape)
-    if len(shape) == 2:
-        return (draw / np.sqrt(min(shape))).astype(np.float32)
+    if len(shape) > 1 and not name.endswith("bias"):
+        return (draw / np.sqrt(min(shape[-2:]))).astype(np.float32)
     return (0.2 * draw + (0.0 if name.endswith("bias") else 1.0)).astype(np.float32)
 
 
