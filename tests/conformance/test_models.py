@@ -155,11 +155,11 @@ def test_the_weights_by_name_make_what_the_sites_show(case: Case) -> None:
     assert_close(cache["resid_final"] @ net.W_U, cache["logits"], "logits")
     for layer in range(net.config.n_layers):
         assert_close(mlp_writes(case, cache, layer), cache["mlp_out", layer], f"L{layer}.mlp_out")
-    # Queries differ between two tokens by W_Q times the difference of the normed stream, so biases drop out.
-    normed = block.ln1(cache["resid_pre", layer], IDLE.at(), "ln1_scale")
-    for name, weight in (("q", net.W_Q), ("k", net.W_K), ("v", net.W_V)):
-        made = torch.einsum("bpm,hmd->bphd", normed, weight[layer])
-        assert_close(made - made[:, :1], cache[name, layer] - cache[name, layer][:, :1], f"L{layer}.{name}")
+        # Queries differ between two tokens by W_Q times the difference of the normed stream, so biases drop out.
+        normed = net.blocks[layer].ln1(cache["resid_pre", layer], IDLE.at(), "ln1_scale")
+        for name, weight in (("q", net.W_Q), ("k", net.W_K), ("v", net.W_V)):
+            made = torch.einsum("bpm,hmd->bphd", normed, weight[layer])
+            assert_close(made - made[:, :1], cache[name, layer] - cache[name, layer][:, :1], f"L{layer}.{name}")
 
 
 def test_every_declared_site_is_reached_and_has_the_shape_that_the_table_says(case: Case) -> None:
