@@ -8,13 +8,17 @@ from glassbook.views import (
     ControlDistribution,
     Cost,
     Costs,
+    Frontier,
     HeatMap,
     LineChart,
     Making,
+    Point,
     Section,
     Series,
     SteerCompare,
+    SweepMap,
     Table,
+    Threshold,
     TokenStrip,
     Verdict,
     View,
@@ -87,6 +91,9 @@ def _control_distribution() -> ControlDistribution:
         prompt_only=2.95,
         randoms=[round(0.1 + 0.55 * math.sin(7.3 * i), 3) for i in range(20)],
         n_items=64,
+        steered_range=(2.02, 2.83),
+        flipped_range=(-2.3, -1.41),
+        prompt_range=(2.5, 3.4),
     )
 
 
@@ -105,6 +112,7 @@ def _line_chart() -> LineChart:
         x_label="strength",
         y_label="effect (nats)",
         band_name="95 % bootstrap interval over items",
+        thresholds=[Threshold(name="coherence breaks", x=9)],
     )
 
 
@@ -121,6 +129,65 @@ def _heat_map() -> HeatMap:
         columns=[str(strength) for strength in strengths],
         values=values,
         unit="nats",
+    )
+
+
+LAYERS, STRENGTHS = tuple(range(4, 20, 2)), (0.5, 1, 2, 4, 8)
+
+
+def _grids() -> tuple[list[list[float]], list[list[float]]]:
+    peaks = {layer: 2.4 * math.exp(-((layer - 11) ** 2) / 10) - 0.3 for layer in LAYERS}
+    effects = [[round(peaks[layer] * math.log2(1 + strength), 3) for strength in STRENGTHS] for layer in LAYERS]
+    costs = [[round(math.exp(strength**2 * (24 - layer) / 700), 4) for strength in STRENGTHS] for layer in LAYERS]
+    return effects, costs
+
+
+def _sweep_map() -> SweepMap:
+    effects, costs = _grids()
+    said = "the user's function raised ValueError: no answer in the text"
+    effects[1][4] = effects[6][3] = said
+    return SweepMap(
+        title="Effect and cost by layer and strength",
+        caption="Shift of the log-odds on the half of the items that the choice is made on, and what it costs on unrelated text.",
+        row_axis="layer",
+        column_axis="strength",
+        rows=[f"L{layer}" for layer in LAYERS],
+        columns=[f"{strength:g}" for strength in STRENGTHS],
+        effects=effects,
+        costs=costs,
+        effect="Effect",
+        unit="nats",
+        cost="Perplexity ratio",
+        budget=1.1,
+        chosen=(4, 2),
+        neighbors=[(4, 1), (4, 3)],
+    )
+
+
+def _frontier() -> Frontier:
+    effects, costs = _grids()
+    cells = [(row, column) for row in range(len(LAYERS)) for column in range(len(STRENGTHS))]
+    points = [
+        Point(name=f"L{LAYERS[row]} × {STRENGTHS[column]:g}", effect=effects[row][column], cost=costs[row][column])
+        for row, column in cells
+    ]
+    order = sorted(range(len(points)), key=lambda index: (points[index].cost, -points[index].effect))
+    along = [index for place, index in enumerate(order)
+             if all(points[index].effect > points[other].effect for other in order[:place])]  # fmt: skip
+    return Frontier(
+        title="What effect costs",
+        caption="Each cell of the grid; the line joins those that no other dominates.",
+        points=points,
+        frontier=along,
+        effect="Effect",
+        unit="nats",
+        cost="Perplexity ratio on unrelated text",
+        budget=1.1,
+        chosen=cells.index((4, 2)),
+        prompting=Point(name="prompting", effect=2.2, cost=None),
+        randoms=[
+            Point(name=f"random {i}", effect=0.4 * math.sin(9.1 * i), cost=1.04 + 0.05 * math.sin(i)) for i in range(20)
+        ],
     )
 
 
@@ -176,6 +243,8 @@ SAMPLES: dict[str, View] = {
         _control_distribution(),
         _line_chart(),
         _heat_map(),
+        _sweep_map(),
+        _frontier(),
         _table(),
         _attention_grid(),
         _costs(),
@@ -203,7 +272,8 @@ def sample_page() -> str:
         sections=[
             Section("What the model writes", WRITES, [one["steer-compare"], one["token-strip"]]),
             Section("Is it the direction that matters?", MATTERS, [one["control-distribution"]]),
-            Section("Where and how strongly", "", [one["heat-map"], one["line-chart"]]),
+            Section("Where and how strongly", "", [one["sweep-map"], one["frontier"]]),
+            Section("Along one axis", "", [one["heat-map"], one["line-chart"]]),
             Section("Inside one head", "", [one["attention-grid"], one["table"]]),
         ],
         run_facts={

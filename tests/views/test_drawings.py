@@ -38,7 +38,8 @@ def test_a_value_outside_the_data_would_lie_outside_the_scale():
 
 
 def controls(**changes) -> ControlDistribution:
-    return msgspec.structs.replace(SAMPLES["control-distribution"], **changes)
+    bare = {"steered_range": (), "flipped_range": (), "prompt_range": ()}
+    return msgspec.structs.replace(SAMPLES["control-distribution"], **bare | changes)
 
 
 def test_the_rank_counts_random_directions_that_ours_beats():

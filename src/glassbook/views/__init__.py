@@ -3,10 +3,12 @@
 from glassbook.views.attention_grid import AttentionGrid
 from glassbook.views.control_distribution import ControlDistribution
 from glassbook.views.cost_table import Cost, Costs
+from glassbook.views.frontier import Frontier, Point
 from glassbook.views.heat_map import HeatMap
-from glassbook.views.line_chart import LineChart, Series
+from glassbook.views.line_chart import LineChart, Series, Threshold
 from glassbook.views.page import Making, Section, Verdict, open_in_browser, render_page
 from glassbook.views.steer_compare import Completion, SteerCompare
+from glassbook.views.sweep_map import SweepMap
 from glassbook.views.table import Table
 from glassbook.views.token_strip import TokenStrip
 from glassbook.views.view import VIEWS, View, json_schema, read_view
@@ -18,13 +20,17 @@ __all__ = [
     "ControlDistribution",
     "Cost",
     "Costs",
+    "Frontier",
     "HeatMap",
     "LineChart",
     "Making",
+    "Point",
     "Section",
     "Series",
     "SteerCompare",
+    "SweepMap",
     "Table",
+    "Threshold",
     "TokenStrip",
     "Verdict",
     "View",

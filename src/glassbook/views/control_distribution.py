@@ -1,6 +1,7 @@
 """A steering effect beside what should not work: random directions, the flipped sign, prompting, and nothing at all."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -13,9 +14,22 @@ _ROW_PX = 34
 _LANES = (0.0, -0.2, 0.2)
 
 
+class _Row(NamedTuple):
+    """One line of the picture: its name, the form and class of its marks, the effects, and the ends of their interval."""
+
+    name: str
+    shape: str
+    kind: str
+    values: Sequence[Number]
+    ends: Sequence[Number] = ()
+
+
 @VIEWS.add("control-distribution")
 class ControlDistribution(View, frozen=True, kw_only=True, tag="control-distribution"):
-    """The measured effect of our direction and of every control; a larger effect is a stronger one."""
+    """The measured effect of our direction and of every control; a larger effect is a stronger one.
+
+    A range holds the two ends of the interval of an effect at `level`, or nothing.
+    """
 
     effect: str
     unit: str
@@ -25,38 +39,46 @@ class ControlDistribution(View, frozen=True, kw_only=True, tag="control-distribu
     prompt_only: Number
     randoms: Sequence[Number]
     n_items: int
+    steered_range: Sequence[Number] = ()
+    flipped_range: Sequence[Number] = ()
+    prompt_range: Sequence[Number] = ()
+    level: float = 0.95
 
     def body(self) -> Markup:
         rows = self._rows()
-        values = [value for _, _, _, group in rows for value in group]
+        values = [value for _, _, _, group, ends in rows for value in (*group, *ends)]
         if not any(is_drawable(value) for value in values):
             return empty("no effect is a finite number")
         scale = fit_scale(values)
-        lines = [self._line(scale, *row) for row in rows]
+        lines = [self._line(scale, row) for row in rows]
         return join(
             element("div", *lines, self._axis(scale), class_="strip-plot"),
             element("p", self.rank(), class_="finding"),
             note(self._remarks()),
         )
 
-    def _rows(self) -> list[tuple[str, str, str, Sequence[Number]]]:
+    def _rows(self) -> list[_Row]:
         return [
-            ("our direction", "diamond", "ours", [self.steered]),
-            ("random directions", "circle", "random", self.randoms),
-            ("flipped sign", "down", "flipped", [self.flipped]),
-            ("prompt only", "square", "prompt", [self.prompt_only]),
-            ("unsteered", "ring", "unsteered", [self.unsteered]),
+            _Row("our direction", "diamond", "ours", [self.steered], self.steered_range),
+            _Row("random directions", "circle", "random", self.randoms),
+            _Row("flipped sign", "down", "flipped", [self.flipped], self.flipped_range),
+            _Row("prompt only", "square", "prompt", [self.prompt_only], self.prompt_range),
+            _Row("unsteered", "ring", "unsteered", [self.unsteered]),
         ]
 
-    def _line(self, scale: Scale, name: str, shape: str, kind: str, values: Sequence[Number]) -> Markup:
+    def _line(self, scale: Scale, row: _Row) -> Markup:
+        name, shape, kind, values, _ = row
         marks = []
         if is_drawable(self.unsteered):
             place = f"{scale.place(self.unsteered):.2f}%"
             marks.append(element("line", x1=place, x2=place, y1="0", y2="100%", class_="baseline"))
+        if ends := _drawable_ends(row.ends):
+            x1, x2 = (f"{scale.place(end):.2f}%" for end in ends)
+            marks.append(element("line", x1=x1, x2=x2, y1="50%", y2="50%", class_=f"range {kind}"))
         for order, value in enumerate(sorted(value for value in values if is_drawable(value))):
             y = 50 + 100 * _LANES[order % len(_LANES)] if len(values) > 1 else 50.0
             marks.append(marker(shape, scale.place(value), y, kind, f"{name}: {spell(value, self.unit)}"))
-        said = self._spell(values, scale)
+        said = self._spell(row, scale)
         drawing = element("svg", *marks, class_="strip", height=_ROW_PX, role="img", aria_label=f"{name}: {said}")
         return join(
             element("p", name, class_=f"strip-name {kind}"),
@@ -64,13 +86,16 @@ class ControlDistribution(View, frozen=True, kw_only=True, tag="control-distribu
             element("p", said, class_="strip-value"),
         )
 
-    def _spell(self, values: Sequence[Number], scale: Scale) -> str:
-        drawn = sorted(value for value in values if is_drawable(value))
-        if len(values) == 1:
-            return spell_fixed(values[0], scale.decimals + 2)
+    def _spell(self, row: _Row, scale: Scale) -> str:
+        decimals = scale.decimals + 2
+        drawn = sorted(value for value in row.values if is_drawable(value))
+        if len(row.values) == 1:
+            said = spell_fixed(row.values[0], decimals)
+            ends = " to ".join(spell_fixed(end, decimals) for end in row.ends)
+            return f"{said} [{ends}]" if ends else said
         if not drawn:
             return "none"
-        return f"{spell_fixed(drawn[0], scale.decimals + 2)} to {spell_fixed(drawn[-1], scale.decimals + 2)}"
+        return f"{spell_fixed(drawn[0], decimals)} to {spell_fixed(drawn[-1], decimals)}"
 
     def _axis(self, scale: Scale) -> Markup:
         names = zip(scale.names, scale.ticks, strict=True)
@@ -98,7 +123,20 @@ class ControlDistribution(View, frozen=True, kw_only=True, tag="control-distribu
         return words
 
     def _remarks(self) -> str:
-        skipped = sum(not is_drawable(value) for *_, group in self._rows() for value in group)
+        skipped = sum(not is_drawable(value) for row in self._rows() for value in row.values)
         counted = f"{self.n_items} item{'s' if self.n_items != 1 else ''}"
         items = f"Each mark is a mean over {counted}; the dashed line is the unsteered model."
-        return " ".join(part for part in (items, say_skipped(skipped, "of the effects")) if part)
+        ranges = (
+            f"In brackets, and as a bar: {100 * self.level:g}\u00a0% intervals over items."
+            if self._has_ranges()
+            else ""
+        )
+        return " ".join(part for part in (items, ranges, say_skipped(skipped, "of the effects")) if part)
+
+    def _has_ranges(self) -> bool:
+        return any(row.ends for row in self._rows())
+
+
+def _drawable_ends(ends: Sequence[Number]) -> tuple[float, float] | None:
+    drawable = [end for end in ends if is_drawable(end)]
+    return (drawable[0], drawable[1]) if len(drawable) == len(ends) == 2 else None

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from glassbook.views.markup import coordinate, data_table, element, fold, join, note
 from glassbook.views.numbers import Number, is_drawable, say_skipped, spell
-from glassbook.views.scales import Frame, fit_scale, marker, stretched
+from glassbook.views.scales import Frame, Scale, fit_log_scale, fit_scale, is_positive, marker, stretched, threshold
 from glassbook.views.view import VIEWS, View, empty, plain
 
 _STYLES = 6
@@ -49,9 +49,21 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
         return [(x, low, high) for x, low, high in rows if is_drawable(x) and is_drawable(low) and is_drawable(high)]
 
 
+class Threshold(msgspec.Struct, frozen=True, kw_only=True):
+    """A line across the chart at one x or at one y, such as where coherence breaks or a budget ends."""
+
+    name: str
+    x: Number = None
+    y: Number = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            msgspec.structs.force_setattr(self, name, plain(getattr(self, name)))
+
+
 @VIEWS.add("line-chart")
 class LineChart(View, frozen=True, kw_only=True, tag="line-chart"):
-    """Curves told apart by color, dash and marker, so that color is never needed."""
+    """Curves told apart by color, dash and marker, so that color is never needed; either axis may be logarithmic."""
 
     compact: ClassVar[bool] = True
 
@@ -59,20 +71,43 @@ class LineChart(View, frozen=True, kw_only=True, tag="line-chart"):
     x_label: str
     y_label: str
     band_name: str = "interval"
+    x_log: bool = False
+    y_log: bool = False
+    thresholds: Sequence[Threshold] = ()
 
     def body(self) -> Markup:
-        if not any(series.points() for series in self.series):
+        drawn = [self._drawable(series) for series in self.series]
+        if not any(series.points() for series in drawn):
             return empty("no curve has a finite point")
-        frame = self._frame()
-        marks = [self._curve(frame, index, series) for index, series in enumerate(self.series)]
-        drawing = frame.draw(join(*marks), self._summary())
+        frame = self._frame(drawn)
+        lines = [self._threshold(frame, one) for one in self.thresholds]
+        marks = [self._curve(frame, index, series) for index, series in enumerate(drawn)]
+        drawing = frame.draw(join(*lines, *marks), self._summary())
         return join(self._legend(), drawing, note(self._remarks()), self._numbers())
 
-    def _frame(self) -> Frame:
-        xs = [x for series in self.series for x, _ in series.points()]
-        ys = [y for series in self.series for _, y in series.points()]
-        ys += [edge for series in self.series for _, low, high in series.band() for edge in (low, high)]
-        return Frame(fit_scale(xs, tight=True), fit_scale(ys), self.x_label, self.y_label)
+    def _drawable(self, series: Series) -> Series:
+        """Return the series without what has no place on a logarithmic axis."""
+        x = [one if is_positive(one) or not self.x_log else None for one in series.x]
+        y, low, high = (
+            values and [one if is_positive(one) or not self.y_log else None for one in values]
+            for values in (series.y, series.low, series.high)
+        )
+        return Series(name=series.name, x=x, y=y or (), low=low, high=high)
+
+    def _frame(self, drawn: Sequence[Series]) -> Frame:
+        xs = [x for series in drawn for x, _ in series.points()]
+        ys = [y for series in drawn for _, y in series.points()]
+        ys += [edge for series in drawn for _, low, high in series.band() for edge in (low, high)]
+        ys += [one.y for one in self.thresholds if is_drawable(one.y) and (is_positive(one.y) or not self.y_log)]
+        across: Scale = fit_log_scale(xs) if self.x_log else fit_scale(xs, tight=True)
+        return Frame(across, fit_log_scale(ys) if self.y_log else fit_scale(ys), self.x_label, self.y_label)
+
+    def _threshold(self, frame: Frame, one: Threshold) -> Markup | None:
+        if is_drawable(one.x) and frame.x.low <= one.x <= frame.x.high:
+            return threshold(frame, one.name, x=one.x)
+        if is_drawable(one.y) and frame.y.low <= one.y <= frame.y.high:
+            return threshold(frame, one.name, y=one.y)
+        return None
 
     def _curve(self, frame: Frame, index: int, series: Series) -> Markup:
         style = f"series-{index % _STYLES}"
@@ -113,10 +148,18 @@ class LineChart(View, frozen=True, kw_only=True, tag="line-chart"):
         return f"Line chart of {self.y_label} over {self.x_label}: {names}"
 
     def _remarks(self) -> str:
-        drawn = sum(len(series.points()) for series in self.series)
+        drawn = sum(len(self._drawable(series).points()) for series in self.series)
         given = sum(max(len(series.x), len(series.y)) for series in self.series)
         band = f"Bands: {self.band_name}." if any(series.band() for series in self.series) else ""
-        return " ".join(part for part in (band, say_skipped(given - drawn, "of the points")) if part)
+        lines = "; ".join(f"{one.name} at {self._where(one)}" for one in self.thresholds)
+        dashed = f"Dashed: {lines}." if lines else ""
+        skipped = say_skipped(given - drawn, "of the points")
+        if skipped and (self.x_log or self.y_log):
+            skipped += " A logarithmic axis has no place for 0 and below."
+        return " ".join(part for part in (band, dashed, skipped) if part)
+
+    def _where(self, one: Threshold) -> str:
+        return f"{self.y_label} {spell(one.y)}" if one.x is None else f"{self.x_label} {spell(one.x)}"
 
     def _numbers(self) -> Markup:
         columns = ("Curve", self.x_label, self.y_label, "low", "high")

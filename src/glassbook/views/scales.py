@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from markupsafe import Markup
 
-from glassbook.views.markup import element
+from glassbook.views.markup import element, join
 from glassbook.views.numbers import Number, is_drawable, spell
 
 _NARROWEST, _SMALLEST = 1e-9, 1e-290
@@ -15,14 +16,17 @@ _MOST_DECIMALS, _PLAIN_DECIMALS, _PLAIN_SIZE = 12, 4, 1e6
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A straight line from the domain [low, high] to 0..100, the percentages of a chart's side."""
+    """From the domain [low, high] to 0..100, the percentages of a chart's side, along a line or along its logarithm."""
 
     low: float
     high: float
     ticks: tuple[float, ...]
+    is_log: bool = False
 
     def place(self, value: float) -> float:
         """Return where `value` lies, 0 at the low end and 100 at the high end."""
+        if self.is_log:
+            return 100 * math.log(value / self.low) / math.log(self.high / self.low)
         return 100 * (value - self.low) / (self.high - self.low)
 
     @property
@@ -34,6 +38,8 @@ class Scale:
     @property
     def names(self) -> list[str]:
         """Return the ticks' labels, all with the same decimals; very large and very small ones as powers of ten."""
+        if self.is_log:
+            return [spell(tick) for tick in self.ticks]
         if self.decimals > _PLAIN_DECIMALS or max(abs(tick) for tick in self.ticks) >= _PLAIN_SIZE:
             return [spell(tick) for tick in self.ticks]
         texts = (f"{tick:,.{self.decimals}f}" for tick in self.ticks)
@@ -58,6 +64,31 @@ def fit_scale(values: Iterable[Number], n_ticks: int = 5, *, tight: bool = False
     return Scale(low, high, inside) if tight and len(inside) > 1 else Scale(ticks[0], ticks[-1], ticks)
 
 
+def fit_log_scale(values: Iterable[Number], n_ticks: int = 5) -> Scale:
+    """Return a logarithmic scale around every positive value that can be drawn; 1 to 10 where there is none."""
+    given = [float(value) for value in values if is_positive(value)]
+    low, high = (min(given), max(given)) if given else (1.0, 10.0)
+    if high <= low * (1 + _NARROWEST):
+        low, high = low / 2, high * 2
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    decades = range(first, last + 1)
+    choices = [[factor * 10.0**power for power in decades for factor in factors] for factors in _LOG_TICKS]
+    inside = [[tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)] for ticks in choices]
+    # The finest ticks that are not too many; ends that are far apart have powers of ten alone, and not each of them.
+    ticks = next(
+        (ticks for ticks in inside if len(ticks) <= n_ticks + 1), inside[-1][:: max(1, len(decades) // n_ticks)]
+    )
+    return Scale(low, high, tuple(ticks) if len(ticks) > 1 else (low, high), is_log=True)
+
+
+_LOG_TICKS = ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1,))
+
+
+def is_positive(value: object) -> TypeGuard[float]:
+    """Return whether `value` has a place on a logarithmic scale."""
+    return is_drawable(value) and value >= _SMALLEST
+
+
 def _round_step(step: float) -> float:
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= step * (1 - 1e-9))
@@ -71,6 +102,10 @@ class Frame:
     y: Scale
     x_label: str
     y_label: str
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Return where a point lies on the paper, from its upper left corner."""
+        return self.x.place(x), 100 - self.y.place(y)
 
     def draw(self, marks: Markup, summary: str) -> Markup:
         """Return the chart: ticks and labels as text around `marks`, which fill a stretchable drawing of 100 x 100."""
@@ -87,7 +122,7 @@ class Frame:
         return element(
             "div",
             element("p", self.y_label, class_="y-label"),
-            element("div", *left, class_="y-ticks", style=f"width:{width + 1}ch", aria_hidden="true"),
+            element("div", *left, class_="y-ticks", style=f"width:calc({width}ch + .8rem)", aria_hidden="true"),
             element("div", plot, class_="plot-box"),
             element("div", *below, class_="x-ticks", aria_hidden="true"),
             element("p", self.x_label, class_="x-label"),
@@ -110,6 +145,32 @@ def stretched(*shapes: Markup) -> Markup:
     return element("svg", *shapes, viewBox="0 0 100 100", preserveAspectRatio="none", width="100%", height="100%")
 
 
+def threshold(frame: Frame, name: str, *, x: float | None = None, y: float | None = None) -> Markup:
+    """Return a dashed line across the chart at one x or at one y, with its name beside it where there is room."""
+    if x is not None:
+        place = frame.x.place(x)
+        ends = {"x1": f"{place:.2f}%", "x2": f"{place:.2f}%", "y1": "0", "y2": "100%"}
+        return join(element("line", **ends, class_="threshold"), label(name, place, 0, above=False))
+    place = 100 - frame.y.place(y or 0.0)
+    ends = {"x1": "0", "x2": "100%", "y1": f"{place:.2f}%", "y2": f"{place:.2f}%"}
+    return join(element("line", **ends, class_="threshold"), label(name, 100, place, above=place > 15))
+
+
+def label(text: str, x: float, y: float, *, above: bool = True, kind: str = "") -> Markup:
+    """Return words beside a point, x and y in percent, on the side where they have room."""
+    left = x > 55
+    return element(
+        "text",
+        text,
+        x=f"{x:.2f}%",
+        y=f"{y:.2f}%",
+        dx=-8 if left else 8,
+        dy=-8 if above else 14,
+        text_anchor="end" if left else "start",
+        class_=f"label {kind}".strip(),
+    )
+
+
 def marker(shape: str, x: float, y: float | str, kind: str, title: str) -> Markup:
     """Return a mark of about ten pixels that keeps its form wherever the drawing is stretched; x, y in percent."""
     path = element("path", element("title", title), d=_SHAPES[shape], class_=f"marker {kind}")
@@ -126,11 +187,13 @@ def marker(shape: str, x: float, y: float | str, kind: str, title: str) -> Marku
 
 _SHAPES = {
     "circle": "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",
+    "dot": "M-2.5,0a2.5,2.5 0 1,0 5,0a2.5,2.5 0 1,0 -5,0z",
     "diamond": "M0,-6.5L6.5,0L0,6.5L-6.5,0z",
     "square": "M-4.5,-4.5h9v9h-9z",
     "down": "M-5.5,-4.5h11L0,5.5z",
     "up": "M-5.5,4.5h11L0,-5.5z",
     "ring": "M-4.5,0a4.5,4.5 0 1,0 9,0a4.5,4.5 0 1,0 -9,0z",
+    "right": "M-4.5,-5.5v11L5.5,0z",
     "tick": "M-1,-7h2v14h-2z",
 }
 SHAPES = tuple(_SHAPES)
