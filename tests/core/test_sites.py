@@ -87,7 +87,7 @@ def test_the_spelling_of_transformerlens_means_the_same(ours: str, theirs: str) 
         ("L3.patern", "did you mean 'pattern'"),
         ("resid_pre", "needs a layer; write L<layer>.resid_pre, for example L0.resid_pre"),
         ("L2.embed", "lies outside the blocks; write embed without a layer"),
-        ("L2.H1.resid_pre", "has no heads; heads are at q, k, v"),
+        ("L2.H1.resid_pre", "has no heads; heads are at q, k, "),
         ("L2.z.N4", "has no neurons; neurons are at mlp_pre"),
         ("foo.L2.z", "no Site is spelled 'foo.L2.z'"),
     ],

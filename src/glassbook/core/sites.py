@@ -33,6 +33,7 @@ _HEADS = ("batch", "pos", "n_heads", "d_head")
 _KV_HEADS = ("batch", "pos", "n_kv_heads", "d_head")
 _SQUARE = ("batch", "n_heads", "query", "key")
 _SCALE = ("batch", "pos", "one")
+_HEAD_SCALE, _KV_HEAD_SCALE = ("batch", "pos", "n_heads", "one"), ("batch", "pos", "n_kv_heads", "one")
 _EXPERTS = ("batch", "pos", "n_experts")
 
 # In the order of the forward pass: reading the table downward is reading a block from top to bottom.
@@ -41,17 +42,22 @@ KINDS: dict[str, Kind] = {
     "pos_embed": Kind(_RESID, "hook_pos_embed", "the learned position embeddings (GPT-2)", per_layer=False),
     "resid_pre": Kind(_RESID, "hook_resid_pre", "the residual stream where the block begins"),
     "ln1_scale": Kind(_SCALE, "ln1.hook_scale", "what the norm before attention divides by"),
-    "q": Kind(_HEADS, "attn.hook_q", "queries, before any rotation"),
-    "k": Kind(_KV_HEADS, "attn.hook_k", "keys, before any rotation; one per group of query heads"),
+    "q": Kind(_HEADS, "attn.hook_q", "queries, before any norm or rotation"),
+    "k": Kind(_KV_HEADS, "attn.hook_k", "keys, before any norm or rotation; one per group of query heads"),
+    "q_norm_scale": Kind(_HEAD_SCALE, "attn.q_norm.hook_scale", "what the norm of queries divides by (Qwen3, Gemma 3)"),
+    "k_norm_scale": Kind(_KV_HEAD_SCALE, "attn.k_norm.hook_scale", "what the norm of keys divides by (Qwen3, Gemma 3)"),
     "v": Kind(_KV_HEADS, "attn.hook_v", "values; one per group of query heads"),
     "rot_q": Kind(_HEADS, "attn.hook_rot_q", "queries after the rotary embedding"),
     "rot_k": Kind(_KV_HEADS, "attn.hook_rot_k", "keys after the rotary embedding"),
-    "attn_scores": Kind(_SQUARE, "attn.hook_attn_scores", "scaled scores before the softmax, -inf where masked"),
+    "attn_scores": Kind(
+        _SQUARE, "attn.hook_attn_scores", "scaled scores, after any cap, before the softmax, -inf where masked"
+    ),
     "pattern": Kind(_SQUARE, "attn.hook_pattern", "attention probabilities"),
     "z": Kind(_HEADS, "attn.hook_z", "values mixed by the pattern, per head"),
     "result": Kind(
         ("batch", "pos", "n_heads", "d_model"), "attn.hook_result", "what each head writes, without the bias"
     ),
+    "ln1_post_scale": Kind(_SCALE, "ln1_post.hook_scale", "what the norm after attention divides by (Gemma)"),
     "attn_out": Kind(_RESID, "hook_attn_out", "what attention writes to the residual stream"),
     "resid_mid": Kind(_RESID, "hook_resid_mid", "the residual stream between attention and MLP"),
     "ln2_scale": Kind(_SCALE, "ln2.hook_scale", "what the norm before the MLP divides by"),
@@ -62,17 +68,28 @@ KINDS: dict[str, Kind] = {
     "mlp_pre": Kind(("batch", "pos", "d_mlp"), "mlp.hook_pre", "MLP neurons before their nonlinearity"),
     "mlp_pre_linear": Kind(("batch", "pos", "d_mlp"), "mlp.hook_pre_linear", "the linear arm of a gated MLP"),
     "mlp_post": Kind(("batch", "pos", "d_mlp"), "mlp.hook_post", "MLP neurons as the output matrix reads them"),
+    "ln2_post_scale": Kind(_SCALE, "ln2_post.hook_scale", "what the norm after the MLP divides by (Gemma)"),
     "mlp_out": Kind(_RESID, "hook_mlp_out", "what the MLP writes to the residual stream"),
     "resid_post": Kind(_RESID, "hook_resid_post", "the residual stream where the block ends"),
     "ln_final_scale": Kind(_SCALE, "ln_final.hook_scale", "what the final norm divides by", per_layer=False),
     "resid_final": Kind(
         _RESID, "ln_final.hook_normalized", "the normed stream that the unembedding reads", per_layer=False
     ),
-    "logits": Kind(("batch", "pos", "d_vocab"), "hook_logits", "next-token scores before the softmax", per_layer=False),
+    "logits": Kind(
+        ("batch", "pos", "d_vocab"),
+        "hook_logits",
+        "next-token scores, after any cap, before the softmax",
+        per_layer=False,
+    ),
 }
 
 ROUTER_SITES = tuple(name for name, kind in KINDS.items() if kind.axes == _EXPERTS)
 """The Sites of a mixture of experts, which every other architecture lacks."""
+
+QK_NORM_SITES = ("q_norm_scale", "k_norm_scale")
+POST_NORM_SITES = ("ln1_post_scale", "ln2_post_scale")
+NORM_SITES = (*QK_NORM_SITES, *POST_NORM_SITES)
+"""The Sites of norms beyond the three that every architecture has."""
 
 _HEAD_AXIS = {
     name: kind.axes.index(axis)

@@ -1,19 +1,22 @@
 """Scaled dot-product attention with grouped queries, and the cache of past keys and values."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from glassbook.core.taps import At
 from glassbook.models.linear import Linear, is_widened
 
+# Where padding stands: beyond every token, so that none sees it.
+_NOWHERE = 1 << 40
+
 
 class KVCache:
     """Keys and values of the tokens so far, in memory taken once.
 
     Prompts of unequal length are padded on the right, so a row may have columns that hold no token of its own; `hide` marks
-    them, and no later token sees them.
+    them, and no later token sees them. The tokens that follow count on from their own row's end.
     """
 
     def __init__(self, shape: tuple[int, int, int, int, int], dtype: torch.dtype, device: torch.device) -> None:
@@ -21,7 +24,7 @@ class KVCache:
         self.keys = torch.empty(shape, dtype=dtype, device=device)
         self.values = torch.empty(shape, dtype=dtype, device=device)
         self.filled = 0
-        self._visible: Bool[Tensor, "batch columns"] | None = None
+        self._places: Int[Tensor, "batch columns"] | None = None
 
     def extend(
         self, layer: int, k: Float[Tensor, "batch pos kv d"], v: Float[Tensor, "batch pos kv d"]
@@ -39,29 +42,41 @@ class KVCache:
             return
         columns = torch.arange(self.keys.shape[3], device=self.keys.device)
         ends = torch.tensor(lengths, device=self.keys.device)[:, None]
-        self._visible = (columns < ends) | (columns >= self.filled)
+        later = columns - self.filled + ends
+        self._places = torch.where(columns < ends, columns, torch.where(columns < self.filled, _NOWHERE, later))
 
-    def mask(self, n_new: int) -> Bool[Tensor, "batch 1 new columns"] | None:
-        """Return which columns each of `n_new` tokens sees, or None where plain causal attention says it all."""
-        if self._visible is None and (n_new == 1 or self.filled == 0):
-            return None
+    def mask(self, n_new: int, window: int = 0) -> Bool[Tensor, "rows 1 new columns"] | None:
+        """Return which columns each of `n_new` tokens sees, or None where plain causal attention says it all.
+
+        With a window a token sees so many tokens of its row, itself the last of them.
+        """
         end = self.filled + n_new
-        columns = torch.arange(end, device=self.keys.device)
-        mask = (columns <= columns[self.filled :, None])[None, None]
-        return mask if self._visible is None else mask & self._visible[:, None, None, :end]
+        is_narrow = 0 < window < end
+        if self._places is None and not is_narrow and (n_new == 1 or self.filled == 0):
+            return None
+        places = torch.arange(end, device=self.keys.device)[None] if self._places is None else self._places[:, :end]
+        return _visible(places[:, self.filled :], places, window if is_narrow else 0)
 
     def repeated(self, n: int) -> "KVCache":
         """Return a cache with every row `n` times, for several samples of one prompt."""
         copy = KVCache.__new__(KVCache)
         copy.keys, copy.values = self.keys.repeat_interleave(n, 1), self.values.repeat_interleave(n, 1)
         copy.filled = self.filled
-        copy._visible = None if self._visible is None else self._visible.repeat_interleave(n, 0)
+        copy._places = None if self._places is None else self._places.repeat_interleave(n, 0)
         return copy
 
     def keep(self, rows: Tensor) -> None:
         """Keep only these rows, when the others have finished."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
-        self._visible = None if self._visible is None else self._visible[rows]
+        self._places = None if self._places is None else self._places[rows]
+
+
+def windowed(pos: int, window: int, device: torch.device) -> Bool[Tensor, "1 1 pos pos"] | None:
+    """Return the mask of a pass without a cache: None where plain causal attention says it all, as without a window."""
+    if not 0 < window < pos:
+        return None
+    places = torch.arange(pos, device=device)[None]
+    return _visible(places, places, window)
 
 
 def attend(
@@ -70,25 +85,30 @@ def attend(
     v: Float[Tensor, "batch kv columns d"],
     at: At,
     mask: Bool[Tensor, "rows 1 pos columns"] | None,
+    scale: float | None = None,
+    softcap: float = 0.0,
 ) -> Float[Tensor, "batch pos heads d"]:
-    """Return z, the values mixed by softmax(q k / sqrt(d)), Vaswani et al. 2017 (1706.03762), equation 1.
+    """Return z, the values mixed by softmax(q k * scale), Vaswani et al. 2017 (1706.03762), equation 1.
 
-    Without a mask attention is causal; a single query then sees every column. Scores and pattern are formed only when
-    somebody wants them.
+    Without a mask attention is causal; a single query then sees every column. `scale` is 1 / sqrt(d) unless another is
+    given; a `softcap` c bends the scaled scores s to c tanh(s / c). Scores and pattern are formed only when somebody wants
+    them, or for a cap, which the fused kernel does not know.
     """
-    if at.wants("attn_scores", "pattern"):
+    if softcap or at.wants("attn_scores", "pattern"):
         # In float32 at least, as the fused kernel computes inside.
         wide = torch.promote_types(q.dtype, torch.float32)
-        return _attend_openly(q.to(wide), k.to(wide), v.to(wide), at, mask).to(q.dtype)
+        scores = _scores(q.to(wide), k.to(wide), scale, softcap)
+        return _attend_openly(scores, v.to(wide), at, mask).to(q.dtype)
     batch, pos, heads, d = q.shape
     if is_widened(q, batch * pos):
-        return attend(q.float(), k.float(), v.float(), at, mask).to(q.dtype)
+        return attend(q.float(), k.float(), v.float(), at, mask, scale).to(q.dtype)
     if pos == 1:
         # One query sees all that is visible, so the heads of a group can stand as rows of one product.
         folded = q.reshape(batch, k.shape[1], heads // k.shape[1], d)
-        return F.scaled_dot_product_attention(folded, k, v, attn_mask=mask).reshape(batch, 1, heads, d)
+        return F.scaled_dot_product_attention(folded, k, v, attn_mask=mask, scale=scale).reshape(batch, 1, heads, d)
+    is_grouped = heads != k.shape[1]
     z = F.scaled_dot_product_attention(
-        q.transpose(1, 2), k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=heads != k.shape[1]
+        q.transpose(1, 2), k, v, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=is_grouped
     )
     return z.transpose(1, 2)
 
@@ -102,15 +122,33 @@ def write(z: Float[Tensor, "batch pos heads d"], out: Linear, at: At) -> Float[T
     return written if out.bias is None else written + out.bias
 
 
-def _attend_openly(q: Tensor, k: Tensor, v: Tensor, at: At, mask: Tensor | None) -> Tensor:
+def bend(scores: Float[Tensor, "*any"], cap: float) -> Float[Tensor, "*any"]:
+    """Return cap tanh(scores / cap), which never leaves (-cap, cap); a cap of 0 is none."""
+    return torch.tanh(scores / cap) * cap if cap else scores
+
+
+def _visible(
+    queries: Int[Tensor, "rows new"], keys: Int[Tensor, "rows columns"], window: int
+) -> Bool[Tensor, "rows 1 new columns"]:
+    """Return which keys each query sees: those not after it, and with a window no farther back than that."""
+    distance = queries.unsqueeze(2) - keys.unsqueeze(1)
+    is_seen = (distance >= 0) & (distance < window) if window else distance >= 0
+    return is_seen.unsqueeze(1)
+
+
+def _scores(q: Tensor, k: Tensor, scale: float | None, softcap: float) -> Tensor:
     batch, pos, heads, d = q.shape
-    kv, columns = k.shape[1], k.shape[2]
+    grouped = q.reshape(batch, pos, k.shape[1], heads // k.shape[1], d).permute(0, 2, 3, 1, 4)
+    scores = (grouped @ k.unsqueeze(2).mT).flatten(1, 2) * (d**-0.5 if scale is None else scale)
+    return bend(scores, softcap)
+
+
+def _attend_openly(scores: Tensor, v: Tensor, at: At, mask: Tensor | None) -> Tensor:
+    heads, pos, columns = scores.shape[1:]
     if mask is None:
-        index = torch.arange(columns, device=q.device)
+        index = torch.arange(columns, device=scores.device)
         mask = index <= index[columns - pos :, None]
-    grouped = q.reshape(batch, pos, kv, heads // kv, d).permute(0, 2, 3, 1, 4)
-    scores = (grouped @ k.unsqueeze(2).mT).flatten(1, 2) * d**-0.5
     scores = at("attn_scores", scores.masked_fill(~mask, -torch.inf))
     pattern = at("pattern", scores.softmax(-1))
-    z = pattern.unflatten(1, (kv, heads // kv)) @ v.unsqueeze(2)
+    z = pattern.unflatten(1, (v.shape[1], heads // v.shape[1])) @ v.unsqueeze(2)
     return z.flatten(1, 2).transpose(1, 2)

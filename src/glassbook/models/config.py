@@ -25,6 +25,10 @@ class Config:
         """Return how many heads keys and values have; fewer than `n_heads` under grouped-query attention."""
         return self.n_heads
 
+    def window(self, layer: int) -> int:
+        """Return how many tokens a token sees in `layer`, itself among them; 0 where it sees all that came before."""
+        return 0
+
     @property
     def sizes(self) -> dict[str, int]:
         """Return the length of every axis that a Site's value can have beside batch and pos."""

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glassbook.core.sites import ROUTER_SITES
+from glassbook.core.sites import NORM_SITES, ROUTER_SITES
 from glassbook.core.taps import At, Taps
 from glassbook.models.architectures import ARCHITECTURES
 from glassbook.models.attention import KVCache, attend, write
@@ -89,7 +89,7 @@ class GPT2(Transformer):
     """The network; `config` says how large."""
 
     config_class, block_class, norm_class = GPT2Config, Block, LayerNorm
-    missing_sites = ("rot_q", "rot_k", "mlp_pre_linear", *ROUTER_SITES)
+    missing_sites = ("rot_q", "rot_k", "mlp_pre_linear", *ROUTER_SITES, *NORM_SITES)
     config: GPT2Config
 
     def __init__(self, config: GPT2Config) -> None:
@@ -104,9 +104,9 @@ class GPT2(Transformer):
 
     def given(
         self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], cache: KVCache | None
-    ) -> tuple[Tensor | None]:
-        """Return the mask."""
-        return (cache.mask(resid.shape[1]) if cache else None,)
+    ) -> list[tuple[Tensor | None]]:
+        """Return the mask for each block."""
+        return [(cache.mask(resid.shape[1]) if cache else None,)] * self.config.n_layers
 
     def init_std(self, name: str) -> float:
         """Return 0.02, for the writes to the residual stream scaled by 1 / sqrt(2 n_layers) (section 2.3)."""

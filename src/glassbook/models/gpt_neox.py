@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbook.core.errors import ModelError
-from glassbook.core.sites import ROUTER_SITES
+from glassbook.core.sites import NORM_SITES, ROUTER_SITES
 from glassbook.core.taps import At
 from glassbook.models.architectures import ARCHITECTURES
 from glassbook.models.attention import KVCache, attend, write
@@ -92,7 +92,7 @@ class GPTNeoX(RotaryTransformer):
     """The network; `config` says how large."""
 
     config_class, block_class, norm_class = GPTNeoXConfig, Block, LayerNorm
-    missing_sites = ("pos_embed", "mlp_pre_linear", *ROUTER_SITES)
+    missing_sites = ("pos_embed", "mlp_pre_linear", *ROUTER_SITES, *NORM_SITES)
     config: GPTNeoXConfig
 
     def __init__(self, config: GPTNeoXConfig) -> None:

@@ -1,6 +1,6 @@
 """The matrix products of every model here, in the precision that this machine multiplies fastest."""
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, bfloat16, nn
 from torch.nn import functional as F
 
@@ -22,6 +22,18 @@ class Linear(Part, nn.Linear):
     def forward(self, x: Float[Tensor, "*lead d_in"]) -> Float[Tensor, "*lead d_out"]:
         """Return `x @ weight.T + bias` in the precision of `x`."""
         return linear(x, self.weight, self.bias)
+
+
+class Embedding(Part, nn.Embedding):
+    """A row for each token; where the unembedding is tied to it, the same rows score the next one."""
+
+    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        """Return the row of each token."""
+        return F.embedding(tokens, self.weight)
+
+    def score(self, x: Float[Tensor, "*lead d_model"]) -> Float[Tensor, "*lead d_vocab"]:
+        """Return the product of `x` with the row of every token."""
+        return linear(x, self.weight)
 
 
 def linear(

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from glassbook.core.errors import ModelError
+from glassbook.core.sites import POST_NORM_SITES
 from glassbook.core.taps import IDLE, At
 from glassbook.models import llama
 from glassbook.models.architectures import ARCHITECTURES
@@ -98,7 +99,7 @@ class Mixtral(llama.Llama):
     """The network; `config` says how large."""
 
     config_class, block_class = MixtralConfig, Block
-    missing_sites = ("pos_embed", "mlp_pre", "mlp_pre_linear", "mlp_post")
+    missing_sites = ("pos_embed", "mlp_pre", "mlp_pre_linear", "mlp_post", *POST_NORM_SITES)
     config: MixtralConfig
 
     @property

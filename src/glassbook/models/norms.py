@@ -25,7 +25,7 @@ class LayerNorm(Part, nn.LayerNorm):
 class RMSNorm(Part, nn.RMSNorm):
     """Root-mean-square normalization, Zhang and Sennrich 2019 (1910.07467), equation 4, with its scale at a Site."""
 
-    def forward(self, x: Float[Tensor, "batch pos d_model"], at: At, site: str) -> Float[Tensor, "batch pos d_model"]:  # type: ignore[override]
+    def forward(self, x: Float[Tensor, "*lead d"], at: At, site: str) -> Float[Tensor, "*lead d"]:  # type: ignore[override]
         """Return the normed `x`; where `site` is wanted, what it divides by passes through the tap."""
         if not at.wants(site):
             if x.dtype is bfloat16:
@@ -36,3 +36,17 @@ class RMSNorm(Part, nn.RMSNorm):
         wide = x.to(promote_types(x.dtype, float32))
         scale = at(site, (wide.pow(2).mean(-1, keepdim=True) + self.eps).sqrt())
         return (wide / scale).to(x.dtype) * self.weight
+
+
+class OffsetRMSNorm(RMSNorm):
+    """Gemma's root-mean-square normalization: it multiplies by 1 + weight, in float32, and rounds once."""
+
+    def forward(self, x: Float[Tensor, "*lead d"], at: At, site: str) -> Float[Tensor, "*lead d"]:  # type: ignore[override]
+        """Return the normed `x`; where `site` is wanted, what it divides by passes through the tap."""
+        assert self.eps is not None
+        wide = x.to(promote_types(x.dtype, float32))
+        weight = 1 + self.weight.to(wide.dtype)
+        if not at.wants(site):
+            return F.rms_norm(wide, self.normalized_shape, weight, self.eps).to(x.dtype)
+        scale = at(site, (wide.pow(2).mean(-1, keepdim=True) + self.eps).sqrt())
+        return (wide / scale * weight).to(x.dtype)

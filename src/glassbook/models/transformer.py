@@ -1,7 +1,7 @@
 """What every decoder-only transformer here has in common: the way through it, and its weights under the field's names."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from glassbook.core.seeds import generator
 from glassbook.core.sites import KINDS
 from glassbook.core.taps import IDLE, Span, Taps
-from glassbook.models.attention import KVCache
+from glassbook.models.attention import KVCache, windowed
 from glassbook.models.config import Config
 from glassbook.models.linear import Embedding, Linear
 from glassbook.models.network import Network
@@ -55,8 +55,8 @@ class Transformer(Network):
     @abstractmethod
     def given(
         self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], cache: KVCache | None
-    ) -> tuple[Any, ...]:
-        """Return what every block is given beside the stream, its taps and the cache: the mask, and any angles."""
+    ) -> Sequence[tuple[Any, ...]]:
+        """Return what each block is given beside the stream, its taps and the cache: the mask, and any angles."""
 
     def climb(
         self,
@@ -69,14 +69,18 @@ class Transformer(Network):
         """Return the residual stream after the last block, begun at `first_layer`."""
         given = self.given(resid, positions, cache)
         for layer in range(first_layer, self.config.n_layers):
-            resid = self.blocks[layer](resid, taps.at(layer), *given, cache)
+            resid = self.blocks[layer](resid, taps.at(layer), *given[layer], cache)
         return resid
 
     def read(self, resid: Float[Tensor, "batch pos d_model"], taps: Taps) -> Float[Tensor, "batch pos d_vocab"]:
         """Return the logits that the residual stream says."""
         at = taps.at()
         final = at("resid_final", self.ln_final(resid, at, "ln_final_scale"))
-        return at("logits", self.embed.score(final) if self.config.tied_embeddings else self.unembed(final))
+        return at("logits", self.score(final))
+
+    def score(self, final: Float[Tensor, "batch read d_model"]) -> Float[Tensor, "batch read d_vocab"]:
+        """Return a score of every token for a normed stream."""
+        return self.embed.score(final) if self.config.tied_embeddings else self.unembed(final)
 
     def init_weights(self, seed: int) -> None:
         """Draw every matrix from N(0, `init_std`) in place; the norms begin as ones, the biases as zeros."""
@@ -119,8 +123,7 @@ class Transformer(Network):
     def new_cache(self, batch: int, columns: int) -> KVCache:
         """Return an empty cache for `columns` tokens in each of `batch` rows."""
         c = self.config
-        weight = self.embed.weight
-        return KVCache((c.n_layers, batch, c.kv_heads, columns, c.d_head), weight.dtype, weight.device)
+        return KVCache((c.n_layers, batch, c.kv_heads, columns, c.d_head), self.dtype, self.device)
 
     @property
     def site_names(self) -> list[str]:
@@ -180,8 +183,13 @@ class RotaryTransformer(Transformer):
 
     def given(
         self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], cache: KVCache | None
-    ) -> tuple[Angles, Tensor | None]:
-        """Return the angles of these positions, and the mask."""
-        longest = cache.filled + resid.shape[1] if cache else resid.shape[1]
-        angles = self.rotary.angles(positions, longest, resid.dtype)
-        return angles, cache.mask(resid.shape[1]) if cache else None
+    ) -> list[tuple[Angles, Tensor | None]]:
+        """Return for each block the angles of these positions, and the mask."""
+        n_new = resid.shape[1]
+        angles = self.rotary.angles(positions, cache.filled + n_new if cache else n_new, resid.dtype)
+        windows = [self.config.window(layer) for layer in range(self.config.n_layers)]
+        masks = {
+            window: cache.mask(n_new, window) if cache else windowed(n_new, window, resid.device)
+            for window in set(windows)
+        }
+        return [(angles, masks[window]) for window in windows]
