@@ -50,11 +50,11 @@ def doctor(
 def examine(model: str, dtype: str, full: bool = False) -> "Iterator[Check]":
     """Yield every check in turn; without a model at hand, those of the machine only."""
     from glassbook.cli import doctor_checks, doctor_model
-    from glassbook.core.devices import as_dtype
+    from glassbook.core.devices import as_weight_dtype
     from glassbook.core.errors import GlassbookError
     from glassbook.models.loading.opening import open_model
 
-    precision = as_dtype(dtype)
+    precision = as_weight_dtype(dtype)
     yield doctor_checks.check_versions()
     yield doctor_checks.check_threads()
     yield doctor_checks.check_precision()

@@ -20,7 +20,7 @@ from glassbook.models.prompts import Prompts
 
 _SENTENCE = "Ça coûte 3 € — naïve? 🙂\n\tif x<y: return"
 # How far the logits of a correct model may lie from the reference's in float32, by the precision of its weights.
-_TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
+_TOLERANCE = {"float32": 2e-3, "bfloat16": 0.5, "float16": 0.1, "int8": 0.5}
 _TOKENS = 128
 _NEW_TOKENS = 32
 _READ_BYTES = 1 << 28
@@ -61,8 +61,8 @@ def check_parity(model: Model, name: str) -> Check:
     logits = model([ids])[0, -1].float()
     error = float((logits[want.top_tokens] - torch.tensor(want.top_logits)).abs().max())
     same = logits.topk(5).indices.tolist() == want.top_tokens
-    exact = model.dtype == torch.float32
-    holds = error <= _TOLERANCE[model.dtype] and (same or not exact) and int(logits.argmax()) == want.top_tokens[0]
+    exact = model.identity.dtype == "float32"
+    holds = error <= _TOLERANCE[model.identity.dtype] and (same or not exact) and int(logits.argmax()) == want.top_tokens[0]
     answer = model.to_string([int(logits.argmax())])
     finding = (
         f"“{want.prompt}” goes on with “{answer.strip()}”; its logits differ from {want.made_by} by at most {error:.1e}"

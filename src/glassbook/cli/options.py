@@ -24,7 +24,7 @@ ModelName = Annotated[
 ]
 PromptText = Annotated[str, typer.Argument(metavar="PROMPT", help="The text to read; - reads it from standard input.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Dtype = Annotated[str, typer.Option(help="Precision of the weights: float32, bfloat16 or float16.")]
+Dtype = Annotated[str, typer.Option(help="Precision of the weights: float32, bfloat16, float16 or int8.")]
 Device = Annotated[str, typer.Option(help="Where the model runs: cpu, or cuda where there is a GPU.")]
 Bos = Annotated[
     bool | None,

@@ -24,6 +24,15 @@ def as_dtype(name: str | torch.dtype) -> torch.dtype:
     return DTYPES[full]
 
 
+def as_weight_dtype(name: str | torch.dtype) -> torch.dtype:
+    """Return the torch dtype that weights are held in: one that `as_dtype` knows, or int8."""
+    if name in ("int8", torch.int8):
+        return torch.int8
+    if isinstance(name, str) and _SHORT.get(name, name) not in DTYPES:
+        raise InputError(f"'{name}' is not a precision of weights; choose one of {', '.join(DTYPES)} or int8")
+    return as_dtype(name)
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     """Return the name of a torch dtype without its module, e.g. `bfloat16`."""
     return str(dtype).removeprefix("torch.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from glassbook.core.devices import as_dtype
+from glassbook.core.devices import as_weight_dtype
 from glassbook.core.errors import InputError, ModelError
 from glassbook.models.loading.assemble import Progress, assemble
 from glassbook.models.loading.checkpoint import Checkpoint
@@ -26,7 +26,7 @@ def open_model(
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
 ) -> Model:
-    """Return the model that `name` means, its weights in `dtype` on `device`.
+    """Return the model that `name` means, its weights in `dtype` (float32, bfloat16, float16 or int8) on `device`.
 
     `name` is a known name (`smollm2-135m`), a folder of Hugging Face's form or our own, a `.gguf` file, a
     `.safetensors` file beside its `config.json`, or a hub id `owner/name` or `owner/name@revision`. A known model is
@@ -35,7 +35,7 @@ def open_model(
     Raises ModelError for an unknown name or a model we cannot run, FileFormatError for a damaged file, SourceError
     where bytes cannot be fetched.
     """
-    wanted, place = as_dtype(dtype), _as_device(device)
+    wanted, place = as_weight_dtype(dtype), _as_device(device)
     with _find(name, progress) as checkpoint:
         return assemble(checkpoint, wanted, place, progress)
 

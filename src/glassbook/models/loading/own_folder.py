@@ -119,8 +119,8 @@ def save_model(model: Model, folder: str | Path) -> None:
             facts["lineage"] = lineage_of(fingerprint, model.config, model.identity.tokenizer)
         return facts
 
-    if model.dtype not in _STORED:
-        raise InputError(f"weights in {dtype_name(model.dtype)} are not stored; convert them to {' or '.join(DTYPES)}")
+    if model.dtype not in _STORED or model.identity.dtype == "int8":
+        raise InputError(f"weights in {model.identity.dtype} are not stored; open them in {' or '.join(DTYPES)}")
     parameters = dict(model.net.named_parameters())
     _write(Path(folder), _Contents(model.transformer, model.dtype, parameters.__getitem__, model.tokenizer, name_by))
 
