@@ -5,21 +5,26 @@ Turner et al. 2023 (2308.10248); Rimsky et al. 2023 (2312.06681).
 
 from glassbook.steering.comparison import Effect, complete_both, measure_effect
 from glassbook.steering.controls import random_directions, random_like
+from glassbook.steering.directions import DIRECTIONS
 from glassbook.steering.effects import choice_log_odds
 from glassbook.steering.files import load_vector, save_vector
 from glassbook.steering.fluency import perplexity_ratio
-from glassbook.steering.recipes import actadd, mean_difference
+from glassbook.steering.recipes import actadd, actadd_set, direction, directions, mean_difference
 from glassbook.steering.vector_set import PerRow, VectorSet
 from glassbook.steering.vectors import SteeringVector
 
 __all__ = [
+    "DIRECTIONS",
     "Effect",
     "PerRow",
     "SteeringVector",
     "VectorSet",
     "actadd",
+    "actadd_set",
     "choice_log_odds",
     "complete_both",
+    "direction",
+    "directions",
     "load_vector",
     "mean_difference",
     "measure_effect",
