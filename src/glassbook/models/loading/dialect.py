@@ -6,7 +6,8 @@ which stored tensor fills which rows of which parameter.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -23,7 +24,8 @@ _PLAIN = (bool, int, float, str)
 class Rule:
     """One row of a table of names: the stored tensor `theirs` fills the part `rows` of the parameter `ours`.
 
-    `{layer}` stands for every layer. `stored` says how the tensor lies in the file, see `weights.ARRANGEMENTS`.
+    `{layer}` stands for every layer and `{expert}` for every expert; where only `ours` says `{expert}`, the experts' parts
+    lie stacked in one tensor. `stored` says how the tensor lies in the file, see `weights.ARRANGEMENTS`.
     """
 
     theirs: str
@@ -37,7 +39,8 @@ class Dialect:
     """What one format calls the things of one architecture.
 
     `demands` lists the values that mean what our network computes; a file that asks for another one is refused.
-    `prefixes` may stand before a tensor's name or not; `ignored` are patterns of tensors that are no weights.
+    `prefixes` may stand before a tensor's name or not; `ignored` are patterns of tensors that are no weights. `variants` are
+    other tables of all names, which other releases wrote; a file is read by the table that it knows best.
     """
 
     architecture: str
@@ -47,6 +50,7 @@ class Dialect:
     demands: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     prefixes: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    variants: Sequence[Sequence[Rule]] = ()
 
 
 def translate(dialect: Dialect, said: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -84,21 +88,22 @@ def lay_out(
 
     Raises ModelError naming the first few tensors that are missing, unexpected or of another shape.
     """
-    wanted: dict[str, tuple[str, Piece]] = {}
+    wanted: dict[str, list[tuple[str, Piece]]] = {}
     spare = [re.compile(pattern) for pattern in dialect.ignored]
-    for ours, theirs, piece in _expected(dialect, config, shapes):
+    for ours, piece in _expected(_rules(dialect, reader), config, shapes):
         if ours in shapes:
-            wanted[theirs] = (ours, piece)
+            wanted.setdefault(piece.tensor, []).append((ours, piece))
         else:
-            spare.append(re.compile(re.escape(theirs)))
+            spare.append(re.compile(re.escape(piece.tensor)))
     found, unexpected = _match(dialect, reader, wanted, spare)
     _refuse(reader, "lacks", [name for name in wanted if name not in found])
     _refuse(reader, "holds an unknown", unexpected)
     pieces: dict[str, list[Piece]] = {name: [] for name in shapes}
-    for theirs, (ours, piece) in wanted.items():
-        stored = Piece(found[theirs], piece.first, piece.count, piece.shape, piece.stored)
-        _check_shape(reader, stored)
-        pieces[ours].append(stored)
+    for theirs, parts in wanted.items():
+        for ours, piece in parts:
+            stored = replace(piece, tensor=found[theirs])
+            _check_shape(reader, stored)
+            pieces[ours].append(stored)
     return pieces
 
 
@@ -107,21 +112,34 @@ def own_names(architecture: str, names: Sequence[str]) -> Dialect:
     return Dialect(architecture=architecture, keys={}, rules=[Rule(name, name) for name in names])
 
 
+def _rules(dialect: Dialect, reader: WeightReader) -> Sequence[Rule]:
+    """Return the table of names that the file knows most of."""
+    if not dialect.variants:
+        return dialect.rules
+    names = {name.removeprefix(prefix) for name in reader.shapes for prefix in ("", *dialect.prefixes)}
+
+    def known(rules: Sequence[Rule]) -> int:
+        return sum(rule.theirs.format(layer=0, expert=0) in names for rule in rules)
+
+    return max((dialect.rules, *dialect.variants), key=known)
+
+
 def _expected(
-    dialect: Dialect, config: Config, shapes: Mapping[str, tuple[int, ...]]
-) -> Iterator[tuple[str, str, Piece]]:
-    spans = _spans(config)
-    for rule in dialect.rules:
-        for layer in range(config.n_layers) if "{layer}" in rule.ours else (0,):
-            ours, theirs = rule.ours.replace("{layer}", str(layer)), rule.theirs.replace("{layer}", str(layer))
+    rules: Sequence[Rule], config: Config, shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[str, Piece]]:
+    spans, n_experts = _spans(config), config.sizes.get("n_experts", 1)
+    for rule in rules:
+        layers = range(config.n_layers if "{layer}" in rule.ours else 1)
+        experts = range(n_experts if "{expert}" in rule.ours else 1)
+        is_stacked = "{expert}" in rule.ours and "{expert}" not in rule.theirs
+        for layer, expert in product(layers, experts):
+            ours = rule.ours.format(layer=layer, expert=expert)
             shape = shapes.get(ours, (0,))
             first, count = spans.get(rule.rows, (0, shape[0]))
             part = (count, *shape[1:])
-            yield (
-                ours,
-                theirs,
-                Piece(theirs, first, count, part[::-1] if rule.stored == "transposed" else part, rule.stored),
-            )
+            stored = (n_experts, *part) if is_stacked else part[::-1] if rule.stored == "transposed" else part
+            theirs, skip = rule.theirs.format(layer=layer, expert=expert), expert * count if is_stacked else 0
+            yield ours, Piece(theirs, first, count, stored, rule.stored, skip)
 
 
 def _spans(config: Config) -> dict[str, tuple[int, int]]:

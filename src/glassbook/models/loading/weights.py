@@ -1,5 +1,6 @@
 """Stored tensors as torch sees them: who reads them, and how a piece of one gets into a parameter."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +69,9 @@ class SafetensorsReader:
         return _DTYPES[info.dtype]
 
     def read(self, name: str, first_row: int, out: Tensor) -> None:
-        """Fill `out` with rows from `first_row` on."""
+        """Fill `out` with rows from `first_row` on; the rows of matrices that lie stacked are counted through."""
         file, info = self._places[name]
-        row_bytes = info.nbytes // info.shape[0] if info.shape else info.nbytes
+        row_bytes = info.nbytes // (math.prod(info.shape[: max(1, len(info.shape) - 1)]) or 1)
         buffer = out.view(-1).view(torch.uint8).numpy().data
         file.read_into(info, buffer, first_row * row_bytes, buffer.nbytes)
 
@@ -104,13 +105,22 @@ class GGUFReader:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows `first` to `first + count` of a parameter, and the stored tensor (of `shape`) that fills them."""
+    """Rows `first` to `first + count` of a parameter, and the stored tensor (of `shape`) that fills them.
+
+    Of stacked matrices, `skip` rows lie before the one that is meant.
+    """
 
     tensor: str
     first: int
     count: int
     shape: tuple[int, ...]
     stored: str = "as is"
+    skip: int = 0
+
+    @property
+    def stored_rows(self) -> int:
+        """Return how many rows of the stored tensor fill the piece."""
+        return self.shape[-2] if len(self.shape) > 1 else self.shape[0]
 
 
 def _rotary_pairs(part: Tensor, d_head: int) -> Tensor:
@@ -118,11 +128,17 @@ def _rotary_pairs(part: Tensor, d_head: int) -> Tensor:
     return part.unflatten(0, (-1, 2, d_head // 2)).transpose(1, 2)
 
 
+def _head_by_head(part: Tensor, d_head: int) -> Tensor:
+    # GPT-NeoX keeps the queries, keys and values of each head together, this house all queries, then all keys.
+    return part.unflatten(0, (3, -1, d_head)).transpose(0, 1)
+
+
 # For each way to store a matrix: the view of our rows whose elements come in the stored order.
 ARRANGEMENTS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "as is": lambda part, _: part,
     "transposed": lambda part, _: part.T,
     "rotary pairs": _rotary_pairs,
+    "head by head": _head_by_head,
 }
 
 
@@ -143,12 +159,12 @@ class Filler:
         dtype = self.reader.dtype(piece.tensor)
         view = ARRANGEMENTS[piece.stored](part, self.d_head)
         is_direct = piece.stored == "as is" and dtype == part.dtype and part.device.type == "cpu"
-        stored_rows = piece.shape[0] // len(view)
+        stored_rows = piece.stored_rows // len(view)
         step = _rows_at_once(view, _DIRECT_NUMBERS if is_direct else _CONVERTED_NUMBERS)
         for first in range(0, len(view), step):
             target = view[first : first + step]
             chunk = target if is_direct else self._chunk(dtype, target.shape)
-            self.reader.read(piece.tensor, first * stored_rows, chunk)
+            self.reader.read(piece.tensor, piece.skip + first * stored_rows, chunk)
             converted = chunk.to(part.dtype)
             self._check(piece.tensor, converted, chunk)
             if not is_direct:
