@@ -4,6 +4,7 @@
 input is not at hand is left out with one sentence, and the exit status is then 1.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -19,14 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".oracles"
 SHIPPED = ("src/glassbook/cli/data", "src/glassbook/text/data")
 
-Input = Literal["nothing", "data folder", "model folder"]
+Input = Literal["nothing", "data folder", "model folder", "model file"]
 
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """Which environment a script runs in, and what it must be handed."""
+    """Which environment a script runs in (None: the project's own, to compare ours), and what it must be handed."""
 
-    environment: str
+    environment: str | None
     needs: Input = "nothing"
 
 
@@ -38,12 +39,20 @@ ORACLES: dict[str, Oracle] = {
     "smollm2_golden": Oracle("peers", "model folder"),
     "doctor_golden": Oracle("peers", "model folder"),
     "site_golden": Oracle("peers", "model folder"),
+    "repeng_golden": Oracle("steering", "model folder"),
+    "llama_control_golden": Oracle("llama", "model file"),
+    "migration_transformer_lens": Oracle("peers", "model folder"),
+    "migration_nnsight": Oracle("nnsight", "model folder"),
+    "migration_steering": Oracle("steering", "model folder"),
+    "migration_report": Oracle(None),
 }
-NEEDS_TORCH = ("peers",)
+NEEDS_TORCH = ("peers", "nnsight", "steering")
 
 
-def python_of(environment: str) -> Path:
+def python_of(environment: str | None) -> Path:
     """Return the Python of an environment, made first where it is missing or its packages have changed."""
+    if environment is None:
+        return Path(sys.executable)
     folder, wanted = HOME / environment, (Path(__file__).parent / f"{environment}.txt")
     python, stamp = folder / "bin" / "python", folder / "packages.txt"
     if stamp.exists() and stamp.read_text() == wanted.read_text():
@@ -66,11 +75,26 @@ def model_folder() -> Path:
         print("Dequantizing the default model with transformers …", flush=True)
         script = Path(__file__).parent / "dequantize.py"
         subprocess.run([str(python_of("peers")), str(script), str(obtain_default_gguf()), str(folder)], check=True)
+    make_readable_for_transformers_4(folder)
     return folder
+
+
+def make_readable_for_transformers_4(folder: Path) -> None:
+    """Say in the folder what transformers 4 looks for elsewhere than 5, in terms that both read.
+
+    Without the base of the rotary angles at the top, transformers 4 takes another one, and says nothing.
+    """
+    config, words = (json.loads((folder / name).read_text()) for name in ("config.json", "tokenizer_config.json"))
+    config["rope_theta"] = config["rope_parameters"]["rope_theta"]
+    words |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids", "attention_mask"]}
+    for name, said in (("config.json", config), ("tokenizer_config.json", words)):
+        (folder / name).write_text(json.dumps(said, indent=2) + "\n")
 
 
 def arguments(needs: Input) -> list[str]:
     """Return what a script is handed on its command line."""
+    if needs == "model file":
+        return [str(obtain_default_gguf())]
     return [str(model_folder())] if needs == "model folder" else []
 
 
@@ -80,7 +104,8 @@ def run(name: str) -> bool:
     if oracle.needs == "data folder" and not os.environ.get("GLASSBOOK_DATA"):
         print(f"{name} is left out: it reads open text sets; name their folder in GLASSBOOK_DATA.", flush=True)
         return False
-    print(f"Running make_{name}.py in .oracles/{oracle.environment} …", flush=True)
+    place = f".oracles/{oracle.environment}" if oracle.environment else "the project's own environment"
+    print(f"Running make_{name}.py in {place} …", flush=True)
     script = ROOT / "tests" / "oracles" / f"make_{name}.py"
     command = [str(python_of(oracle.environment)), str(script), *arguments(oracle.needs)]
     subprocess.run(command, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"})

@@ -28,6 +28,11 @@ class Identity:
         """Return how a page names these weights, e.g. `SmolLM2-135M-Instruct, dequantized Q4_1`."""
         return f"{self.name}, {self.quantization}" if self.quantization else self.name
 
+    @classmethod
+    def unknown(cls, name: str) -> "Identity":
+        """Return the identity of weights that nobody recorded: without lineage, nothing can be held against it."""
+        return cls(name=name, fingerprint="", lineage="", quantization="", dtype="", tokenizer="")
+
     def to_dict(self) -> dict[str, str]:
         """Return the fields as plain data."""
         return asdict(self)

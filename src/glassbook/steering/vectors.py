@@ -15,7 +15,16 @@ from glassbook.core.sites import Site
 from glassbook.core.taps import Edit
 from glassbook.models.identity import Identity
 from glassbook.models.model import Model
-from glassbook.steering.operators import Operator, Positions, Push, check_choice, stacked
+from glassbook.steering.operators import (
+    NEED_A_WAY,
+    NEED_MANY_AXES,
+    SUMMABLE,
+    Operator,
+    Positions,
+    Push,
+    check_choice,
+    stacked,
+)
 
 
 class LineageWarning(UserWarning):
@@ -26,7 +35,8 @@ class LineageWarning(UserWarning):
 class SteeringVector:
     """`values` is one direction, `[width]`, or one for each front token, `[front width]`; `4 * vector` scales the strength.
 
-    `made` says how it was made; `force` allows weights of another lineage and is written into the run.
+    At positions other than the front, row i acts on token i and the last row on every token beyond. A single neuron's vector
+    has width 1. `made` says how it was made; `force` allows weights of another lineage and is written into the run.
     """
 
     site: Site
@@ -50,6 +60,14 @@ class SteeringVector:
         if self.values.ndim not in (1, 2) or self.values.numel() == 0:
             shape = tuple(self.values.shape)
             raise VectorError(f"the vector for {self.site} has shape {shape}; give [width], or [front width]")
+        if self.operator in NEED_A_WAY and not self.values.any():
+            raise VectorError(
+                f"the vector for {self.site} is zero and points nowhere, so it cannot {self.operator}; make another"
+            )
+        if self.operator in NEED_MANY_AXES and self.values.shape[-1] == 1:
+            raise VectorError(
+                f"'{self.operator}' means nothing at {self.site}, which holds a single number; add, ablate, clamp or scale it"
+            )
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.values.shape))
@@ -60,6 +78,58 @@ class SteeringVector:
     def norm(self) -> float:
         """Return the Euclidean length of what strength 1 adds; over front tokens, the longest."""
         return float(self.table.norm(dim=-1).max())
+
+    @property
+    def unit(self) -> "SteeringVector":
+        """Return the vector at norm 1; its strength stays."""
+        return self.scaled_to(1.0)
+
+    def scaled_to(self, norm: float) -> "SteeringVector":
+        """Return the vector with its values scaled to a norm, front rows in proportion; its strength stays.
+
+        Raises VectorError for a vector of zeros, and for a norm that is not above 0.
+        """
+        if not 0 < norm < math.inf:
+            raise VectorError(f"a vector cannot be scaled to the norm {norm}; give a finite number above 0")
+        self._check_points("scaled")
+        return replace(self, values=self.values * (norm / self.norm))
+
+    def cosine(self, other: "SteeringVector") -> float:
+        """Return the cosine between what two vectors of one width stand for, signs of their strengths included.
+
+        Front rows are laid end to end. Raises VectorError for another width, and where one of them is zero.
+        """
+        self._check_width(other)
+        sides = [math.copysign(1.0, one.strength) * one.table.double().cpu() for one in (self, other)]
+        mine, theirs = stacked(sides, "front").flatten(1)
+        for one in (self, other):
+            one._check_points("compared")
+        return float(mine @ theirs / (mine.norm() * theirs.norm()))
+
+    def without(self, other: "SteeringVector") -> "SteeringVector":
+        """Return the vector less what lies along `other`, a single direction: v - (v . u) u, row by row.
+
+        Raises VectorError for another width, for a vector of several front rows, and where nothing is left.
+        """
+        self._check_width(other)
+        other._check_points("taken out")
+        if len(other.table) != 1:
+            raise VectorError(f"{other!r} has {len(other.table)} rows and so no one direction; take out one of them")
+        whole, unit = self.values.double().cpu(), other.table[0].double().cpu()
+        unit = unit / unit.norm()
+        left = whole - (whole @ unit)[..., None] * unit
+        if left.norm() <= 1e-6 * whole.norm():
+            raise VectorError(f"nothing of {self!r} is left without {other!r}, since they lie along each other")
+        made = {"without": [dict(self.made), dict(other.made)]}
+        return replace(self, values=left.to(self.values), made=made)
+
+    def _check_width(self, other: "SteeringVector") -> None:
+        if self.values.shape[-1] != other.values.shape[-1]:
+            raise VectorError(f"{self!r} and {other!r} have different widths, so they have no angle between them")
+
+    def _check_points(self, what: str) -> None:
+        if not self.values.any():
+            raise VectorError(f"{self!r} is zero and points nowhere, so it cannot be {what}; make another")
 
     @property
     def table(self) -> Float[Tensor, "front width"]:
@@ -79,8 +149,8 @@ class SteeringVector:
         return self * -1.0
 
     def __add__(self, other: "SteeringVector") -> "SteeringVector":
-        same = (self.site, self.operator, self.positions, self.identity.lineage)
-        if same != (other.site, other.operator, other.positions, other.identity.lineage) or self.operator != "add":
+        mine, theirs = ((v.site, v.operator, v.positions, v.identity.lineage, v.table.shape[1]) for v in (self, other))
+        if mine != theirs or self.operator not in SUMMABLE:
             raise VectorError(f"{self!r} and {other!r} cannot be summed; give both to steer=[...] instead")
         values = stacked([self.strength * self.table, other.strength * other.table], self.positions).sum(0)
         is_flat = self.values.ndim == other.values.ndim == 1
@@ -104,7 +174,7 @@ class SteeringVector:
                 f"make the vector on this model"
             )
         ours, theirs = self.identity, model.identity
-        if self.force or ours.fingerprint == theirs.fingerprint:
+        if self.force or not ours.lineage or ours.fingerprint == theirs.fingerprint:
             return
         if ours.lineage != theirs.lineage:
             raise VectorError(
