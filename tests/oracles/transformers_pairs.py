@@ -55,7 +55,7 @@ def random_llama(shape: LlamaShape, seed: int, folder: Path, **saving: object) -
         vocab_size=shape.d_vocab, tie_word_embeddings=shape.tied, max_position_embeddings=64, rms_norm_eps=1e-5,
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_base},
     )  # fmt: skip
-    return _saved(LlamaForCausalLM(config), seed, folder, saving)
+    return saved(LlamaForCausalLM(config), seed, folder, saving)
 
 
 def random_gpt2(shape: GPT2Shape, seed: int, folder: Path, **saving: object) -> tuple[GPT2LMHeadModel, Path]:
@@ -65,7 +65,7 @@ def random_gpt2(shape: GPT2Shape, seed: int, folder: Path, **saving: object) -> 
         vocab_size=shape.d_vocab, tie_word_embeddings=shape.tied, n_positions=64, activation_function=shape.act_fn,
         bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
-    return _saved(GPT2LMHeadModel(config), seed, folder, saving)
+    return saved(GPT2LMHeadModel(config), seed, folder, saving)
 
 
 def logits_of(net: PreTrainedModel, tokens: Tensor, attention: str = "sdpa") -> Tensor:
@@ -139,7 +139,8 @@ def hf_name(name: str) -> str:
     return f"{prefix}{LLAMA_NAMES[part]}.{kind}"
 
 
-def _saved(net: PreTrainedModel, seed: int, folder: Path, saving: dict[str, object]) -> tuple[PreTrainedModel, Path]:
+def saved(net: PreTrainedModel, seed: int, folder: Path, saving: dict[str, object]) -> tuple[PreTrainedModel, Path]:
+    """Return a network with weights drawn far from their usual start, and the folder that `save_pretrained` wrote."""
     generator = torch.Generator().manual_seed(seed)
     for name, weight in net.named_parameters():
         is_norm = any(word in name for word in ("norm", "ln_")) and name.endswith("weight")

@@ -9,7 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from glassbook.core.errors import ModelError
-from glassbook.models import gpt2, gpt_neox, llama, mixtral  # noqa: F401 (importing an architecture registers it)
+from glassbook.models import gemma, gpt2, gpt_neox, llama, mixtral  # noqa: F401 (importing an architecture registers it)
 from glassbook.models.architectures import ARCHITECTURES, unknown_architecture
 from glassbook.models.loading.dialect import Dialect, lay_out, make_config
 from glassbook.models.loading.weights import Piece, WeightReader
@@ -89,6 +89,9 @@ def draft(architecture: str, fields: Mapping[str, Any], reader: WeightReader, pl
         raise ModelError(
             f"{place} says {config.n_layers:,} layers and its weights are {len(reader.shapes):,} tensors in all"
         )
+    n_experts = config.sizes.get("n_experts", 0)
+    if n_experts > max((shape[0] for shape in reader.shapes.values() if shape), default=0):
+        raise ModelError(f"{place} says {n_experts:,} experts and no tensor of its weights has so many rows")
     try:
         with torch.device("meta"), _Undrawn():
             net: Transformer = network(config)

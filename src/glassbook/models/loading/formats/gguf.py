@@ -5,6 +5,7 @@ Names after https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/const
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from glassbook.core.errors import ModelError
@@ -87,7 +88,52 @@ GPT2 = Dialect(
     ),
 )  # fmt: skip
 
-DIALECTS = {"llama": LLAMA, "gpt2": GPT2}
+GPT_NEOX = Dialect(
+    architecture="gpt_neox",
+    keys={
+        "gptneox.block_count": "n_layers",
+        "gptneox.embedding_length": "d_model",
+        "gptneox.attention.head_count": "n_heads",
+        "gptneox.feed_forward_length": "d_mlp",
+        "gptneox.context_length": "n_ctx",
+        "gptneox.attention.layer_norm_epsilon": "norm_eps",
+        "gptneox.rope.dimension_count": "d_rotary",
+        "gptneox.rope.freq_base": "rope_base",
+        "gptneox.use_parallel_residual": "parallel",
+    },
+    # As for GPT-2, llama.cpp computes the tanh formula.
+    defaults={"act_fn": "gelu_new", "rope_base": 10000.0},
+    demands={"gptneox.rope.scaling.type": ("none",), "gptneox.rope.scaling.factor": (1.0,)},
+    rules=tuple(rule for rule in GPT2.rules if rule.ours != "pos_embed.weight"),
+)
+
+_EXPERT = "blocks.{layer}.mlp.experts.{expert}"
+
+
+def _mixtral_rules(**theirs: str) -> tuple[Rule, ...]:
+    shared = (rule for rule in LLAMA.rules if ".mlp." not in rule.ours)
+    return (
+        *shared,
+        Rule("blk.{layer}.ffn_gate_inp.weight", "blocks.{layer}.mlp.router.weight"),
+        Rule(theirs["gate"], f"{_EXPERT}.gate_up.weight", "gate"),
+        Rule(theirs["up"], f"{_EXPERT}.gate_up.weight", "up"),
+        Rule(theirs["down"], f"{_EXPERT}.down.weight"),
+    )
+
+
+# A Llama with experts; early files hold each expert in tensors of its own.
+MIXTRAL = replace(
+    LLAMA,
+    architecture="mixtral",
+    keys={**LLAMA.keys, "llama.expert_count": "n_experts", "llama.expert_used_count": "top_k"},
+    demands={key: accepted for key, accepted in LLAMA.demands.items() if key != "llama.expert_count"},
+    rules=_mixtral_rules(**{part: f"blk.{{layer}}.ffn_{part}_exps.weight" for part in ("gate", "up", "down")}),
+    variants=(
+        _mixtral_rules(**{part: f"blk.{{layer}}.ffn_{part}.{{expert}}.weight" for part in ("gate", "up", "down")}),
+    ),
+)
+
+DIALECTS = {"llama": LLAMA, "gpt2": GPT2, "gptneox": GPT_NEOX}
 
 
 def find_dialect(file: GGUFFile) -> Dialect:
@@ -95,7 +141,7 @@ def find_dialect(file: GGUFFile) -> Dialect:
     name = file.metadata.get("general.architecture")
     if name not in DIALECTS:
         raise unknown_architecture(f"'{file.path}'", name, DIALECTS)
-    return DIALECTS[name]
+    return MIXTRAL if name == "llama" and file.metadata.get("llama.expert_count") else DIALECTS[name]
 
 
 def read_fields(dialect: Dialect, file: GGUFFile) -> dict[str, Any]:
@@ -146,7 +192,7 @@ def _complete_heads(dialect: Dialect, fields: dict[str, Any], metadata: Mapping[
         )
     if fields.get("d_head") is None:
         fields["d_head"] = d_model // n_heads
-    if dialect is GPT2:
+    if dialect in (GPT2, GPT_NEOX):
         return
     if fields["n_kv_heads"] is None:
         fields["n_kv_heads"] = n_heads

@@ -1,6 +1,7 @@
 """Hugging Face folders: which keys of `config.json` are sizes, which tensors are which weights."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from glassbook.core.errors import ModelError
@@ -94,7 +95,80 @@ GPT2 = Dialect(
     ignored=(r"h\.\d+\.attn\.(bias|masked_bias)",),
 )  # fmt: skip
 
-DIALECTS = {"llama": LLAMA, "gpt2": GPT2}
+
+def _gpt_neox_rules(unembed: str) -> tuple[Rule, ...]:
+    return (
+        Rule("embed_in.weight", "embed.weight"),
+        *(
+            Rule(f"layers.{{layer}}.{theirs}.{kind}", f"blocks.{{layer}}.{ours}.{kind}", stored=stored)
+            for theirs, (ours, stored) in {
+                "input_layernorm": ("ln1", "as is"),
+                "attention.query_key_value": ("attn.qkv", "head by head"),
+                "attention.dense": ("attn.out", "as is"),
+                "post_attention_layernorm": ("ln2", "as is"),
+                "mlp.dense_h_to_4h": ("mlp.up", "as is"),
+                "mlp.dense_4h_to_h": ("mlp.down", "as is"),
+            }.items()
+            for kind in ("weight", "bias")
+        ),
+        Rule("final_layer_norm.weight", "ln_final.weight"),
+        Rule("final_layer_norm.bias", "ln_final.bias"),
+        Rule(f"{unembed}.weight", "unembed.weight"),
+    )
+
+
+GPT_NEOX = Dialect(
+    architecture="gpt_neox",
+    keys={
+        "num_hidden_layers": "n_layers",
+        "hidden_size": "d_model",
+        "num_attention_heads": "n_heads",
+        "intermediate_size": "d_mlp",
+        "vocab_size": "d_vocab",
+        "max_position_embeddings": "n_ctx",
+        "layer_norm_eps": "norm_eps",
+        "tie_word_embeddings": "tied_embeddings",
+        "hidden_act": "act_fn",
+        "use_parallel_residual": "parallel",
+    },
+    defaults={"n_ctx": 2048, "norm_eps": 1e-5, "tied_embeddings": False, "act_fn": "gelu", "parallel": True},
+    demands={"hidden_act": tuple(ACTIVATIONS), "attention_bias": (True,), "quantization_config": ()},
+    rules=_gpt_neox_rules("embed_out"),
+    prefixes=("gpt_neox.",),
+    ignored=(r"layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)",),
+    # transformers 5 may save the unembedding under the name that it has in memory.
+    variants=(_gpt_neox_rules("lm_head"),),
+)
+
+
+def _mixtral_rules(mixture: str, *experts: Rule) -> tuple[Rule, ...]:
+    shared = (rule for rule in LLAMA.rules if ".mlp." not in rule.ours)
+    return (*shared, Rule(f"layers.{{layer}}.{mixture}.gate.weight", "blocks.{layer}.mlp.router.weight"), *experts)
+
+
+_EXPERT = "blocks.{layer}.mlp.experts.{expert}"
+MIXTRAL = replace(
+    LLAMA,
+    architecture="mixtral",
+    keys={**LLAMA.keys, "num_local_experts": "n_experts", "num_experts_per_tok": "top_k"},
+    defaults={**LLAMA.defaults, "n_ctx": 131072, "norm_eps": 1e-5},
+    rules=_mixtral_rules(
+        "block_sparse_moe",
+        Rule("layers.{layer}.block_sparse_moe.experts.{expert}.w1.weight", f"{_EXPERT}.gate_up.weight", "gate"),
+        Rule("layers.{layer}.block_sparse_moe.experts.{expert}.w3.weight", f"{_EXPERT}.gate_up.weight", "up"),
+        Rule("layers.{layer}.block_sparse_moe.experts.{expert}.w2.weight", f"{_EXPERT}.down.weight"),
+    ),
+    # transformers 5 may save the experts as it has them in memory, stacked.
+    variants=(
+        _mixtral_rules(
+            "mlp",
+            Rule("layers.{layer}.mlp.experts.gate_up_proj", f"{_EXPERT}.gate_up.weight"),
+            Rule("layers.{layer}.mlp.experts.down_proj", f"{_EXPERT}.down.weight"),
+        ),
+    ),
+)
+
+DIALECTS = {"llama": LLAMA, "gpt2": GPT2, "gpt_neox": GPT_NEOX, "mixtral": MIXTRAL}
 
 
 def find_dialect(said: Mapping[str, Any], place: str) -> Dialect:
@@ -119,9 +193,11 @@ def read_fields(dialect: Dialect, said: Mapping[str, Any], place: str) -> dict[s
         fields["d_head"] = d_model // n_heads
     if dialect is GPT2:
         fields["d_mlp"] = fields["d_mlp"] or 4 * d_model
+    elif dialect is GPT_NEOX:
+        fields |= _partial_rotation(said, fields["d_head"], place)
     else:
         fields["n_kv_heads"] = fields["n_kv_heads"] or n_heads
-        fields["rope_base"] = _rope_base(said, place)
+        fields["rope_base"] = _rope_base(said, place, 1e6 if dialect is MIXTRAL else 1e4)
     return fields
 
 
@@ -133,8 +209,28 @@ def name_of(said: Mapping[str, Any]) -> str:
     return name
 
 
-def _rope_base(said: Mapping[str, Any], place: str) -> Any:
+def _partial_rotation(said: Mapping[str, Any], d_head: int, place: str) -> dict[str, Any]:
+    """Return how GPT-NeoX turns a part of each head, which releases of transformers have written in two ways."""
+    rope = _rope(said, place)
+    share = rope.get("partial_rotary_factor", said.get("rotary_pct", 0.25))
+    if type(share) not in (int, float) or not 0 < share <= 1:
+        raise ModelError(f"{place} turns a share rotary_pct = {str(share)[:60]} of each head; mend it to one up to 1")
+    base = rope.get("rope_theta") or said.get("rotary_emb_base") or 10000.0
+    return {"d_rotary": int(share * d_head), "rope_base": base}
+
+
+def _rope_base(said: Mapping[str, Any], place: str, default: float) -> Any:
     """Return the base of the rotary angles, which releases of transformers have written in three ways."""
+    rope = _rope(said, place)
+    if (rope.get("partial_rotary_factor") or 1.0) != 1.0:
+        raise ModelError(
+            f"{place} turns only a part of each head (partial_rotary_factor); open a model that turns all of it"
+        )
+    return rope.get("rope_theta") or said.get("rope_theta") or default
+
+
+def _rope(said: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """Return the table of rotary parameters, empty where there is none; raise ModelError for angles that are scaled."""
     rope = said.get("rope_parameters") or said.get("rope_scaling") or {}
     if not isinstance(rope, Mapping):
         raise ModelError(f"{place} gives rope_parameters that are no table of values; mend it or fetch the model again")
@@ -143,8 +239,4 @@ def _rope_base(said: Mapping[str, Any], place: str) -> Any:
         raise ModelError(
             f"{place} scales its rotary angles ({str(kind)[:60]}), which is not done here; open another model"
         )
-    if (rope.get("partial_rotary_factor") or 1.0) != 1.0:
-        raise ModelError(
-            f"{place} turns only a part of each head (partial_rotary_factor); open a model that turns all of it"
-        )
-    return rope.get("rope_theta") or said.get("rope_theta") or 10000.0
+    return rope
