@@ -9,6 +9,7 @@ from glassbook.steering.directions import DIRECTIONS
 from glassbook.steering.effects import choice_log_odds
 from glassbook.steering.files import load_vector, save_vector
 from glassbook.steering.fluency import perplexity_ratio
+from glassbook.steering.formats.control_vector import load_control_vector, save_control_vector
 from glassbook.steering.recipes import actadd, actadd_set, direction, directions, mean_difference
 from glassbook.steering.vector_set import PerRow, VectorSet
 from glassbook.steering.vectors import SteeringVector
@@ -25,11 +26,13 @@ __all__ = [
     "complete_both",
     "direction",
     "directions",
+    "load_control_vector",
     "load_vector",
     "mean_difference",
     "measure_effect",
     "perplexity_ratio",
     "random_directions",
     "random_like",
+    "save_control_vector",
     "save_vector",
 ]
