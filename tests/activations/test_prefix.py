@@ -55,11 +55,11 @@ def test_edits_of_the_embeddings_begin_before_the_blocks(architecture: str, name
     assert torch.allclose(prefix.logits([]), model(BATCH), atol=1e-5)
 
 
-def test_edits_of_the_logits_alone_leave_nearly_all_to_the_prefix() -> None:
+def test_edits_of_the_logits_alone_leave_every_block_to_the_prefix() -> None:
     model = tiny_model()
     edits = [Edit(Site("logits"), lambda value, _: 2 * value)]
     prefix = Prefix.below(model, BATCH, [edits])
-    assert prefix.layer == 2
+    assert prefix.layer == 3
     assert torch.allclose(prefix.logits(edits), 2 * model(BATCH), atol=1e-4)
 
 

@@ -9,65 +9,123 @@ from torch import Tensor
 
 from glassbook.core.errors import InputError
 from glassbook.core.sites import Site
-from glassbook.core.taps import Edit, PassDone, Span, Taps
+from glassbook.core.taps import IDLE, Edit, PassDone, Span, Taps
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
+
+ReadAt = Sequence[int] | Sequence[Sequence[int]] | None
 
 
 class Prefix:
     """The residual stream of a batch where block `layer` begins, ready to be continued under different edits.
 
-    `layer` None computes nothing ahead, for edits of the embeddings themselves; nor is anything computed ahead for a network
-    whose pass cannot begin at a layer, of which every finish is a whole pass.
+    `layer` may be the number of layers: then only the reading of the logits is left. `layer` None computes nothing ahead, for
+    edits of the embeddings themselves and for networks whose passes can only be made whole.
     """
 
     def __init__(
         self, model: Model, batch: Prompts, layer: int | None, prompt_lengths: Sequence[int] | None = None
     ) -> None:
-        self.model, self.batch, self.layer = model, batch, layer
+        self.model, self.batch = model, batch
+        self.layer = layer if model.net.resumable else None
         self.span = model.span(batch, prompt_lengths)
-        kept: list[Tensor] = []
-        if layer is not None and model.net.resumable:
-            with torch.inference_mode(), suppress(PassDone):
-                model.run(batch, Taps(readers={Site("resid_pre", layer): kept.append}, stop=True))
-        self.resid = kept[0] if kept else None
+        self.resid = None if self.layer is None else self._climbed(None, self.layer)
 
     @classmethod
     def below(
         cls, model: Model, batch: Prompts, edits: Sequence[Sequence[Edit]], prompt_lengths: Sequence[int] | None = None
     ) -> "Prefix":
-        """Return the prefix below the lowest layer that any of several sets of edits touches."""
-        sites = [edit.site for one in edits for edit in one]
-        if any("embed" in site.name for site in sites):
-            return cls(model, batch, None, prompt_lengths)
-        layers = [site.layer for site in sites if site.layer is not None]
-        return cls(model, batch, min(layers, default=model.config.n_layers - 1), prompt_lengths)
+        """Return the prefix below the lowest place that any of several sets of edits touches."""
+        return cls(model, batch, lowest_layer(model, [edit.site for one in edits for edit in one]), prompt_lengths)
+
+    def advanced_to(self, layer: int) -> "Prefix":
+        """Return the prefix of the same batch at a layer further up, for the price of the blocks between."""
+        if self.layer is None or layer == self.layer:
+            return self
+        if layer < self.layer:
+            raise InputError(
+                f"the prefix ends where L{self.layer} begins and cannot go back to L{layer}; begin another"
+            )
+        return self._twin(self.batch, self.span, layer, self._climbed(self.resid, layer))
+
+    def repeated(self, times: int) -> "Prefix":
+        """Return the prefix of the whole batch `times` over, one copy after another, so that each may be edited its own way."""
+        n = len(self.batch.lengths)
+        batch = Prompts(self.batch.ids.repeat(times, 1), list(self.batch.lengths) * times)
+        span = Span(
+            self.span.positions.repeat(times, 1),
+            self.span.prompt_lengths.repeat(times),
+            self.span.lengths.repeat(times),
+            torch.arange(n * times, device=batch.ids.device),
+        )
+        return self._twin(batch, span, self.layer, None if self.resid is None else self.resid.repeat(times, 1, 1))
 
     def logits(
-        self, edits: Sequence[Edit], read_at: Sequence[int] | None = None, span: Span | None = None
+        self, edits: Sequence[Edit], read_at: ReadAt = None, span: Span | None = None
     ) -> Float[Tensor, "batch read d_vocab"]:
-        """Return the logits under `edits`, all of them at or above the prefix, at one position of each row or everywhere.
+        """Return the logits under `edits`, none of them below the prefix.
 
-        `span` is what the edits see instead of the prefix's own, where other tokens are to count as generated.
+        `read_at` gives one position of each row, or equally many of each; None reads everywhere. `span` is what the edits see
+        instead of the prefix's own, where other tokens are to count as generated.
         """
         for edit in edits:
             if not self._reaches(edit.site):
                 raise InputError(
                     f"the prefix ends where L{self.layer} begins, so an edit at {edit.site} would do nothing"
                 )
-        taps, positions = Taps(edits=edits, span=span or self.span), self.span.positions
-        ends = None if read_at is None else torch.tensor(list(read_at), device=self.batch.ids.device)
+        taps = Taps(edits=edits, span=span or self.span)
         with torch.inference_mode():
             if not self.model.net.resumable:
-                return self.model.net(self.batch.ids, taps, None, positions, ends)
+                return _picked(self.model.net(self.batch.ids, taps), read_at)
             net = self.model.transformer
-            resid = net.enter(self.batch.ids, positions, taps) if self.resid is None else self.resid
-            resid = net.climb(resid, positions, taps, None, self.layer or 0)
-            if ends is not None:
-                resid = resid[torch.arange(len(resid), device=resid.device), ends].unsqueeze(1)
-            return net.read(resid, taps)
+            resid = net.enter(self.batch.ids, self.span.positions, taps) if self.resid is None else self.resid
+            if self.layer:
+                # Where this layer begins the one below has ended: one place with two addresses.
+                resid = taps.at(self.layer - 1)("resid_post", resid)
+            resid = net.climb(resid, self.span.positions, taps, None, self.layer or 0)
+            return net.read(_picked(resid, read_at), taps)
+
+    def _climbed(self, resid: Tensor | None, layer: int) -> Float[Tensor, "batch pos d_model"]:
+        """Return the stream where `layer` begins, from where this prefix stands or from the tokens."""
+        net, positions = self.model.transformer, self.span.positions
+        kept: list[Tensor] = []
+        n_layers = self.model.config.n_layers
+        above = layer == n_layers
+        site = Site("resid_post", n_layers - 1) if above else Site("resid_pre", layer)
+        taps = Taps(readers={site: kept.append}, stop=True, span=self.span)
+        with torch.inference_mode(), suppress(PassDone):
+            start = net.enter(self.batch.ids, positions, IDLE) if resid is None else resid
+            net.climb(start, positions, taps, None, 0 if resid is None else self.layer or 0)
+        return kept[0]
+
+    def _twin(self, batch: Prompts, span: Span, layer: int | None, resid: Tensor | None) -> "Prefix":
+        twin = Prefix.__new__(Prefix)
+        twin.model, twin.batch, twin.span, twin.layer, twin.resid = self.model, batch, span, layer, resid
+        return twin
 
     def _reaches(self, site: Site) -> bool:
         if self.layer is None:
             return True
-        return "embed" not in site.name if site.layer is None else site.layer >= self.layer
+        if site.layer is None:
+            return "embed" not in site.name
+        return site.layer >= self.layer or _begins_at(site) == self.layer
+
+
+def lowest_layer(model: Model, sites: Sequence[Site]) -> int | None:
+    """Return the layer where a prefix may end that lies below all of `sites`; None where they reach the embeddings."""
+    if any("embed" in site.name for site in sites):
+        return None
+    return min((_begins_at(site) for site in sites if site.layer is not None), default=model.config.n_layers)
+
+
+def _begins_at(site: Site) -> int:
+    """Return the layer at whose beginning all that lies below a Site is done."""
+    assert site.layer is not None
+    return site.layer + 1 if site.name == "resid_post" else site.layer
+
+
+def _picked(values: Float[Tensor, "batch pos width"], read_at: ReadAt) -> Float[Tensor, "batch read width"]:
+    if read_at is None:
+        return values
+    places = torch.tensor(read_at, device=values.device).reshape(len(values), -1)
+    return values[torch.arange(len(values), device=values.device)[:, None], places]

@@ -6,6 +6,7 @@ from glassbook.runs.machine import Cost
 from glassbook.runs.places import runs_root
 from glassbook.runs.reading import StoredRun, read_run
 from glassbook.runs.record import Run, start_run
+from glassbook.runs.resuming import resume_run
 
 __all__ = [
     "Cost",
@@ -17,6 +18,7 @@ __all__ = [
     "list_runs",
     "read_run",
     "reindex",
+    "resume_run",
     "runs_root",
     "start_run",
 ]

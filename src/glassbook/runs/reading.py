@@ -83,14 +83,7 @@ class StoredRun:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return every acknowledged metric in order; half a line at the end of a killed run is left out."""
-        path = self.folder / METRICS_FILE
-        if not path.exists():
-            return []
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-        try:
-            return [json.loads(line) for line in whole.splitlines()]
-        except ValueError as fault:
-            raise RunError(f"'{path}' is damaged ({fault}); the run's other files may be whole") from fault
+        return read_lines(self.folder / METRICS_FILE)
 
     def views(self) -> dict[str, View]:
         """Return the run's pictures by name."""
@@ -103,6 +96,17 @@ class StoredRun:
             if (self.folder / MANIFEST_NAME).exists()
             else ["the run never ended: it has no manifest"]
         )
+
+
+def read_lines(path: Path) -> list[Any]:
+    """Return what the lines of a journal hold, in order; half a line at the end of a killed run is left out."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    try:
+        return [json.loads(line) for line in whole.split(b"\n") if line]
+    except ValueError as fault:
+        raise RunError(f"'{path}' is damaged ({fault}); the run's other files may be whole") from fault
 
 
 def read_run(folder: Path) -> StoredRun:

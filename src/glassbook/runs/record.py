@@ -46,6 +46,8 @@ class Run:
     folder: Path
     record: dict[str, Any]
     costs: list[Cost] = field(default_factory=list)
+    earlier: frozenset[Path] = frozenset()
+    """Files of an attempt that was cut short, which this one may replace."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -60,7 +62,8 @@ class Run:
     def note_data(self, name: str, sha256: str, rows: int, licence: str) -> None:
         """Record a set of rows the run read, by the checksum of the decoded rows."""
         row = {"name": name, "sha256": sha256, "rows": rows, "licence": licence}
-        self._note("data", [*self.record["data"], row])
+        if row not in self.record["data"]:
+            self._note("data", [*self.record["data"], row])
 
     def note_hardware(self, facts: Mapping[str, Any]) -> None:
         """Add what only the caller knows of the machine (threads, GPU, precision of products)."""
@@ -74,6 +77,24 @@ class Run:
         line = json.dumps(row | {"at": round(time.time(), 3)}) + "\n"
         with self._lock:
             _append(self.folder / METRICS_FILE, line.encode())
+
+    def append(self, name: str, rows: Iterable[Any]) -> None:
+        """Append plain data to the journal `name`, a line each; when this returns, every one of them survives a crash."""
+        self._check_open()
+        path = self.journal(name)
+        lines = "".join(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        with self._lock:
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                # As with the metrics: the file is there, durably, before anything is acknowledged in it.
+                write_bytes(path, b"")
+            _append(path, lines.encode())
+
+    def journal(self, name: str) -> Path:
+        """Return where the journal `name` lies, for `read_lines`."""
+        if not _NAME.fullmatch(name):
+            raise RunError(f"'{name}' cannot name a file of a run; use letters, digits, '-', '_' and '.'")
+        return self.folder / "artifacts" / f"{name}.jsonl"
 
     def save_view(self, name: str, view: View) -> Path:
         """Write a View's payload; return its path."""
@@ -117,7 +138,7 @@ class Run:
         folder = self.folder / kind
         folder.mkdir(exist_ok=True)
         path = folder / f"{name}{suffix}"
-        if path.exists():
+        if path.exists() and path not in self.earlier:
             raise RunError(f"the run {self.id} holds '{kind}/{path.name}' already; save it under another name")
         write(path)
         return path
@@ -137,7 +158,7 @@ class Run:
 
     def _end(self, status: str, error: str | None, cost: Cost) -> None:
         self.record["status"], self.record["error"] = status, error
-        self.record["ended"] = _now()
+        self.record["ended"] = now()
         self.record["cost"] = {"total": msgspec.to_builtins(cost), "parts": msgspec.to_builtins(self.costs)}
         self._write()
         write_manifest(self.folder, {"run": self.id, "status": status})
@@ -176,14 +197,21 @@ def start_run(
     code = {"modules": list(modules), "sha256": code_hash(modules)}
     record = _first_record(kind, asked, code)
     run = Run(_new_folder(runs_root(root), kind), record)
+    with under_way(run):
+        # The list of metrics exists before anything is acknowledged in it, so its place in the folder is durable.
+        write_bytes(run.folder / METRICS_FILE, b"")
+        record["id"] = run.id
+        run._write()
+        remember(run.folder)
+        yield run
+
+
+@contextmanager
+def under_way(run: Run) -> Iterator[None]:
+    """Measure what the block costs, and end the run as done, failed or interrupted as the block does."""
     with measure("all") as measured:
         try:
-            # The list of metrics exists before anything is acknowledged in it, so its place in the folder is durable.
-            write_bytes(run.folder / METRICS_FILE, b"")
-            record["id"] = run.id
-            run._write()
-            remember(run.folder)
-            yield run
+            yield
             measured.finish()
             run._end("done", None, measured.cost)
         except BaseException as fault:
@@ -198,8 +226,8 @@ def _first_record(kind: str, asked: dict[str, Any], code: dict[str, Any]) -> dic
         "kind": kind,
         "status": "running",
         "error": None,
-        "process": {"pid": os.getpid(), "started": psutil.Process().create_time()},
-        "started": _now(),
+        "process": this_process(),
+        "started": now(),
         "asked": asked | {"sha256": hash_json([kind, asked["config"], asked["seed"]])},
         "code": code,
         "weights": None,
@@ -207,6 +235,11 @@ def _first_record(kind: str, asked: dict[str, Any], code: dict[str, Any]) -> dic
         "versions": versions(),
         "hardware": machine(),
     }
+
+
+def this_process() -> dict[str, Any]:
+    """Return what tells this process from every other, for a record."""
+    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def _new_folder(root: Path, kind: str) -> Path:
@@ -242,5 +275,6 @@ def _append(path: Path, line: bytes) -> None:
         ) from fault
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

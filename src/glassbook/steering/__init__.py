@@ -11,14 +11,19 @@ from glassbook.steering.files import load_vector, save_vector
 from glassbook.steering.fluency import perplexity_ratio
 from glassbook.steering.formats.control_vector import load_control_vector, save_control_vector
 from glassbook.steering.recipes import actadd, actadd_set, direction, directions, mean_difference
-from glassbook.steering.vector_set import PerRow, VectorSet
+from glassbook.steering.sweep import sweep
+from glassbook.steering.sweep_effects import EFFECTS
+from glassbook.steering.sweep_result import Sweep
+from glassbook.steering.vector_set import PerRow, VectorSet, everywhere
 from glassbook.steering.vectors import SteeringVector
 
 __all__ = [
     "DIRECTIONS",
+    "EFFECTS",
     "Effect",
     "PerRow",
     "SteeringVector",
+    "Sweep",
     "VectorSet",
     "actadd",
     "actadd_set",
@@ -26,6 +31,7 @@ __all__ = [
     "complete_both",
     "direction",
     "directions",
+    "everywhere",
     "load_control_vector",
     "load_vector",
     "mean_difference",
@@ -35,4 +41,5 @@ __all__ = [
     "random_like",
     "save_control_vector",
     "save_vector",
+    "sweep",
 ]

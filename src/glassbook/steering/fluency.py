@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from glassbook.activations.prefix import Prefix
+from glassbook.activations.prefix import Prefix, lowest_layer
 from glassbook.core.errors import InputError
 from glassbook.models.model import Model, needs_bos
 from glassbook.models.scoring import token_log_probs
@@ -21,33 +21,57 @@ class TextCost:
     kl: float
 
 
-def text_costs(model: Model, windows: Sequence[Sequence[int]], steers: Sequence[Vectors]) -> list[TextCost]:
-    """Return what each steering costs on windows of a text it is not about, by teacher forcing.
+class TextGauge:
+    """Windows of a text that steering is not about, read once without steering; `cost` prices one steering on them.
 
     As in the ActAdd protocol (2308.10248), predictions made at tokens that a front vector touches are left out of both
     sides. A vector for generated tokens meets the text as if it were being written, from its first token on. What lies
-    below the lowest steered layer is computed once. Raises InputError for windows that leave nothing to score.
+    below a steered layer is computed once. `steers` are all that will be priced, so that they are compared on the same
+    predictions. Raises InputError for windows that leave nothing to score.
     """
-    start = model.tokenizer.document_start_id if model.tokenizer and any(needs_bos(steer) for steer in steers) else None
-    batch = model.read([list(window) if start is None else [start, *window] for window in windows])
-    vectors = [vector for steer in steers for vector in each_vector(steer)]
-    first = max((len(vector.table) for vector in vectors if vector.positions == "front"), default=0)
-    if max(batch.lengths) - 1 - first < 1:
-        raise InputError(
-            f"windows of {max(batch.lengths)} tokens leave nothing to score after {first} steered ones; use longer windows"
-        )
-    edits = [model.edits_of(steer) for steer in steers]
-    prefix = Prefix.below(model, batch, edits)
-    as_written = model.span(batch, [1] * len(batch.lengths))
-    plain = _log_probs(prefix.logits([]), first)
-    scored = prefix.span.is_real[:, first + 1 :]
-    targets = batch.ids[:, first + 1 :, None]
-    costs = []
-    for steer, edit in zip(steers, edits, strict=True):
+
+    def __init__(self, model: Model, windows: Sequence[Sequence[int]], steers: Sequence[Vectors]) -> None:
+        needs = any(needs_bos(steer) for steer in steers)
+        start = model.tokenizer.document_start_id if model.tokenizer and needs else None
+        self.model = model
+        self.batch = model.read([list(window) if start is None else [start, *window] for window in windows])
+        vectors = [vector for steer in steers for vector in each_vector(steer)]
+        self.first = max((len(vector.table) for vector in vectors if vector.positions == "front"), default=0)
+        if max(self.batch.lengths) - 1 - self.first < 1:
+            raise InputError(
+                f"windows of {max(self.batch.lengths)} tokens leave nothing to score after {self.first} steered ones; "
+                f"use longer windows"
+            )
+        self._prefixes: dict[int | None, Prefix] = {}
+        self._plain: Tensor | None = None
+
+    def cost(self, steer: Vectors) -> TextCost:
+        """Return what a steering costs, by teacher forcing."""
+        edits = self.model.edits_of(steer)
+        prefix = self._prefix_at(lowest_layer(self.model, [edit.site for edit in edits]))
+        if self._plain is None:
+            self._plain = _log_probs(prefix.logits([]), self.first)
         generates = any(vector.positions == "generated" for vector in each_vector(steer))
-        steered = _log_probs(prefix.logits(edit, span=as_written if generates else None), first)
-        costs.append(_cost(plain, steered, targets, scored))
-    return costs
+        as_written = self.model.span(self.batch, [1] * len(self.batch.lengths)) if generates else None
+        steered = _log_probs(prefix.logits(edits, span=as_written), self.first)
+        scored = prefix.span.is_real[:, self.first + 1 :]
+        return _cost(self._plain, steered, self.batch.ids[:, self.first + 1 :, None], scored)
+
+    def _prefix_at(self, layer: int | None) -> Prefix:
+        """Return the prefix that ends at a layer, from the nearest below it that is known."""
+        if layer not in self._prefixes:
+            below = [known for known in self._prefixes if known is not None and layer is not None and known < layer]
+            nearest = self._prefixes[max(below)] if below else None
+            self._prefixes[layer] = (
+                nearest.advanced_to(layer) if nearest and layer is not None else Prefix(self.model, self.batch, layer)
+            )
+        return self._prefixes[layer]
+
+
+def text_costs(model: Model, windows: Sequence[Sequence[int]], steers: Sequence[Vectors]) -> list[TextCost]:
+    """Return what each steering costs on windows of a text it is not about, as `TextGauge` measures it."""
+    gauge = TextGauge(model, windows, steers)
+    return [gauge.cost(steer) for steer in steers]
 
 
 def _log_probs(logits: Float[Tensor, "batch pos d_vocab"], first: int) -> Float[Tensor, "batch scored d_vocab"]:

@@ -1,0 +1,127 @@
+"""Texts scored by teacher forcing under many steerings, each from a prefix that climbs from layer to layer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from glassbook.activations.prefix import Prefix, lowest_layer
+from glassbook.models.model import Model
+from glassbook.models.prompts import Prompts
+from glassbook.steering.vector_set import PerRow, Vectors, each_vector
+
+# A pass of this many tokens keeps the products large; of this many logits' rows, the memory small.
+BATCH_TOKENS, PASS_TOKENS, PASS_READS = 256, 1024, 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A row of ids, and which predictions in it count towards the score of an item.
+
+    Tokens from `prompt_length` on count as generated. `scored` holds (position, next token, weight): the log-probability of
+    the token after that position, times the weight, is summed.
+    """
+
+    item: int
+    ids: Sequence[int]
+    prompt_length: int
+    scored: Sequence[tuple[int, int, float]]
+
+
+class Passages:
+    """Passages in batches of like length; `scores` sums what each item's passages say under each of several steerings."""
+
+    def __init__(self, model: Model, passages: Sequence[Passage], n_items: int, reuse: bool = True) -> None:
+        self.model, self.n_items, self.reuse = model, n_items, reuse
+        self._batches = [_Batch(model, group) for group in _grouped(passages)]
+
+    def scores(self, steers: Sequence[Vectors | None]) -> Float[Tensor, "steers items"]:
+        """Return each item's score under each steering; what lies below the lowest of them is computed once.
+
+        Calls that go upward from layer to layer pay for the blocks between only once; `reuse` False begins every pass at
+        the tokens, as a control.
+        """
+        sites = [vector.site for steer in steers if steer is not None for vector in each_vector(steer)]
+        layer = lowest_layer(self.model, sites) if self.reuse else None
+        total = torch.zeros(len(steers), self.n_items, dtype=torch.float64)
+        for batch in self._batches:
+            for first, part in batch.parts(steers):
+                found = batch.scored(layer, part).double().cpu()
+                total[first : first + len(part)].index_add_(1, batch.items, found)
+        return total
+
+
+class _Batch:
+    """Passages of like length with the prefix that they have reached."""
+
+    def __init__(self, model: Model, passages: Sequence[Passage]) -> None:
+        self.model = model
+        self.batch = model.read(Prompts.of([passage.ids for passage in passages]))
+        self.prompt_lengths = [passage.prompt_length for passage in passages]
+        self.items = torch.tensor([passage.item for passage in passages])
+        places, tokens, weights = _scored_table(passages)
+        self.places = places.tolist()
+        self.tokens, self.weights = tokens.to(model.device), weights.to(model.device)
+        # Several targets at one position, such as the two options of a choice, are read once.
+        self._prefix: Prefix | None = None
+
+    def parts(self, steers: Sequence[Vectors | None]) -> Iterator[tuple[int, Sequence[Vectors | None]]]:
+        """Yield the steerings in groups of a size that makes a good pass, each with the number of its first."""
+        reads = len(self.places) * len(self.places[0])
+        size = max(1, min(PASS_TOKENS // self.batch.ids.numel(), PASS_READS // reads))
+        for first in range(0, len(steers), size):
+            yield first, steers[first : first + size]
+
+    def scored(self, layer: int | None, steers: Sequence[Vectors | None]) -> Float[Tensor, "steers rows"]:
+        """Return the score of every row under every steering, all in one pass."""
+        rows, n = len(self.prompt_lengths), len(steers)
+        prefix = self._at(layer).repeated(n)
+        edits = self.model.edits_of(PerRow([steer for steer in steers for _ in range(rows)]))
+        logits = prefix.logits(edits, read_at=self.places * n)
+        with torch.inference_mode():
+            told = logits.float().log_softmax(-1).unflatten(0, (n, rows))
+            tokens = self.tokens.expand(n, *self.tokens.shape)
+            return (told.gather(-1, tokens) * self.weights).sum((-1, -2))
+
+    def _at(self, layer: int | None) -> Prefix:
+        known = self._prefix
+        if known is None or layer is None or known.layer is None or known.layer > layer:
+            self._prefix = Prefix(self.model, self.batch, layer, self.prompt_lengths)
+        else:
+            self._prefix = known.advanced_to(layer)
+        return self._prefix
+
+
+def _grouped(passages: Sequence[Passage]) -> list[list[Passage]]:
+    """Return the passages in groups of rising length, each of about `BATCH_TOKENS` tokens with their padding."""
+    groups: list[list[Passage]] = []
+    for passage in sorted(passages, key=lambda one: len(one.ids)):
+        if not groups or (len(groups[-1]) + 1) * len(passage.ids) > BATCH_TOKENS:
+            groups.append([])
+        groups[-1].append(passage)
+    return groups
+
+
+def _scored_table(
+    passages: Sequence[Passage],
+) -> tuple[Int[Tensor, "rows reads"], Int[Tensor, "rows reads targets"], Float[Tensor, "rows reads targets"]]:
+    """Return which positions are read, which tokens they are asked for and with what weight; fillers weigh nothing."""
+    rows: list[dict[int, list[tuple[int, float]]]] = []
+    for passage in passages:
+        asked: dict[int, list[tuple[int, float]]] = {}
+        for place, token, weight in passage.scored:
+            asked.setdefault(place, []).append((token, weight))
+        rows.append(asked)
+    reads = max(len(row) for row in rows)
+    targets = max(len(wanted) for row in rows for wanted in row.values())
+    places = torch.zeros(len(rows), reads, dtype=torch.long)
+    tokens = torch.zeros(len(rows), reads, targets, dtype=torch.long)
+    weights = torch.zeros(len(rows), reads, targets)
+    for i, row in enumerate(rows):
+        for j, (place, wanted) in enumerate(row.items()):
+            places[i, j] = place
+            for k, (token, weight) in enumerate(wanted):
+                tokens[i, j, k], weights[i, j, k] = token, weight
+    return places, tokens, weights
