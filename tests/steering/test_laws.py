@@ -9,6 +9,7 @@ from conformance.tiny import GPT2, LLAMA, tiny_model
 from glassbook.activations.capture import capture
 from glassbook.core.errors import VectorError
 from glassbook.core.sites import Site
+from glassbook.core.taps import Taps
 from glassbook.models.prompts import Prompts
 from glassbook.steering.vector_set import PerRow
 from glassbook.steering.vectors import SteeringVector
@@ -204,11 +205,17 @@ def test_steering_a_head_moves_that_head_alone(architecture: str) -> None:
     assert float((model([PROMPT], steer=vector) - model([PROMPT])).abs().max()) > 1e-3
 
 
-def test_a_batch_with_more_rows_than_vectors_is_refused_and_the_full_one_accepted(architecture: str) -> None:
+def test_a_batch_with_another_number_of_rows_than_vectors_is_refused_and_the_full_one_accepted(
+    architecture: str,
+) -> None:
     model, vector = tiny_model(architecture), plain_vector(architecture)
-    for vectors in ([vector], [vector, None]):
-        with pytest.raises(VectorError, match="row 2 of the batch has no vector; give one vector"):
+    for vectors in ([vector], [vector, None], [vector, None, vector, vector]):
+        with pytest.raises(VectorError, match=f"there are {len(vectors)} vectors for 3 prompts; give one vector"):
             model(Prompts.of([PROMPT] * 3), steer=PerRow(vectors))
+        with pytest.raises(VectorError, match=f"there are {len(vectors)} vectors for 3 prompts"):
+            model.complete([PROMPT] * 3, steer=[vector, PerRow(vectors)], max_new_tokens=1)
+    with pytest.raises(VectorError, match="row 2 of the batch has no vector; give one vector"):
+        model.run(Prompts.of([PROMPT] * 3), Taps(edits=model.edits_of(PerRow([vector, None]))))
     assert torch.equal(model([PROMPT] * 3, steer=PerRow([None, None, vector]))[0], model([PROMPT])[0])
 
 

@@ -105,7 +105,7 @@ def test_another_precision_of_the_same_model_warns_and_works() -> None:
 @pytest.mark.parametrize(
     ("operator", "positions", "why"),
     [
-        ("subtract", "all", "there is no operator 'subtract'; choose one of add, ablate"),
+        ("subtract", "all", "there is no operator 'subtract'; choose one of add, ablate, clamp"),
         ("add", "middle", "there are no positions 'middle'; choose one of all, prompt, generated, front"),
         ("add", (0, -1), "give indices as a tuple of whole numbers from 0"),
         ("add", (), "give indices as a tuple of whole numbers from 0"),

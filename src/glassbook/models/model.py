@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from glassbook.core.errors import InputError, ModelError
+from glassbook.core.errors import InputError, ModelError, VectorError
 from glassbook.core.sites import Site, check_site, expand
 from glassbook.core.taps import Edit, Span, Steering, Taps
 from glassbook.models.config import Config
@@ -75,10 +75,18 @@ class Model:
     def read_for(self, prompt: Prompt | Prompts, steer: Steer, prepend_bos: bool | None = None) -> Prompts:
         """Return the prompt as `steer` needs it: behind the document-start token where the steering was made so.
 
-        Raises InputError for token ids that lack that token, since every front row would then act one token too early.
+        Raises InputError for token ids that lack that token, since every front row would then act one token too early, and
+        VectorError for steering row by row that is made for another number of prompts.
         """
         if prepend_bos is not None or not needs_bos(steer):
-            return self.read(prompt, prepend_bos)
+            batch = self.read(prompt, prepend_bos)
+        else:
+            batch = self._read_behind_start(prompt)
+        for one in _each(steer):
+            _check_rows(one, len(batch.lengths))
+        return batch
+
+    def _read_behind_start(self, prompt: Prompt | Prompts) -> Prompts:
         batch = self.read(prompt, True)
         start = self.tokenizer.document_start_id if self.tokenizer else None
         if start is not None and bool((batch.ids[:, 0] != start).any()):
@@ -189,6 +197,15 @@ def _each(steer: Steer) -> list[Steering]:
     if steer is None:
         return []
     return list(steer) if isinstance(steer, Sequence) else [steer]
+
+
+def _check_rows(steer: Steering, n_prompts: int) -> None:
+    """Raise VectorError for steering that says how many prompts it is for, and is given another number."""
+    n_rows = getattr(steer, "n_rows", n_prompts)
+    if n_rows != n_prompts:
+        raise VectorError(
+            f"there are {n_rows} vectors for {n_prompts} prompts; give one vector (or None) for each prompt"
+        )
 
 
 def _ids(tokens: Int[Tensor, "..."] | Sequence[int]) -> list[int]:

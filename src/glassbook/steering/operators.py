@@ -1,6 +1,6 @@
 """What steering does to a value: the operators, at the positions they act on, for one vector or a different one per row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,13 +11,28 @@ from torch import Tensor
 from glassbook.core.errors import VectorError
 from glassbook.core.taps import Span
 
-Operator = Literal["add", "ablate"]
+Operator = Literal["add", "ablate", "clamp", "scale", "project", "norm-preserving"]
 Positions = Literal["all", "prompt", "generated", "front"] | tuple[int, ...]
 
 OPERATORS: dict[str, str] = {
     "add": "h + strength * v",
     "ablate": "h - strength * (h . u) u, with u the unit vector of v (directional ablation, 2406.11717)",
+    "clamp": "h + (strength * |v| - h . u) u: what lies along v becomes strength * |v|; a single neuron, strength * v",
+    "scale": "h + strength * (h . u) u: what lies along v becomes 1 + strength times itself",
+    "project": "h + strength * ((h . u) u - h): at strength 1 only what lies along v is left",
+    "norm-preserving": "(h + strength * v) |h| / |h + strength * v|: the way points towards v, the length stays (repeng)",
 }
+"""What each operator makes of a value h. Strength 0 changes no bit under any of them; to clamp to nothing, ablate."""
+
+NEED_A_WAY = ("ablate", "clamp", "scale", "project")
+"""The operators that take only the unit vector from a vector's values, which zeros do not have."""
+
+NEED_MANY_AXES = ("project", "norm-preserving")
+"""The operators that do nothing sensible to a single number: it is its own projection, and its norm but for the sign."""
+
+SUMMABLE = ("add", "norm-preserving")
+"""The operators under which the sum of two vectors is a vector."""
+
 POSITIONS: dict[str, str] = {
     "all": "every token",
     "prompt": "the tokens of the prompt",
@@ -84,11 +99,7 @@ class Push:
         wide = wide.to(torch.promote_types(value.dtype, torch.float32))
         vectors = _fitted(self.table[rows[:, None], self._place(span)], wide)
         strengths = _fitted(self.strengths[rows][:, None, None], wide)
-        if self.operator == "add":
-            changed = wide + strengths * vectors
-        else:
-            unit = vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
-            changed = wide - strengths * (wide * unit).sum(-1, keepdim=True) * unit
+        changed = _CHANGES[self.operator](wide, vectors, strengths)
         touched = _fitted(self.touches(span)[..., None], wide)
         return torch.where(touched, changed, wide).to(value.dtype).reshape(value.shape)
 
@@ -105,6 +116,64 @@ class Push:
         return span.rows
 
 
+Values = Float[Tensor, "..."]
+Strengths = Float[Tensor, "..."]
+
+
+# What follows broadcasts: a vector may stand for a batch, a strength for a vector.
+
+
+def _unit(vectors: Values) -> Values:
+    return vectors / _length(vectors)
+
+
+def _length(vectors: Values) -> Values:
+    return vectors.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
+
+
+def _along(values: Values, unit: Values) -> Values:
+    return (values * unit).sum(-1, keepdim=True)
+
+
+def _add(values: Values, vectors: Values, strengths: Strengths) -> Values:
+    return values + strengths * vectors
+
+
+def _ablate(values: Values, vectors: Values, strengths: Strengths) -> Values:
+    unit = _unit(vectors)
+    return values - strengths * _along(values, unit) * unit
+
+
+def _clamp(values: Values, vectors: Values, strengths: Strengths) -> Values:
+    unit = _unit(vectors)
+    return values + (strengths * vectors.norm(dim=-1, keepdim=True) - _along(values, unit)) * unit
+
+
+def _scale(values: Values, vectors: Values, strengths: Strengths) -> Values:
+    unit = _unit(vectors)
+    return values + strengths * _along(values, unit) * unit
+
+
+def _project(values: Values, vectors: Values, strengths: Strengths) -> Values:
+    unit = _unit(vectors)
+    return values + strengths * (_along(values, unit) * unit - values)
+
+
+def _keep_norm(values: Values, vectors: Values, strengths: Strengths) -> Values:
+    moved = values + strengths * vectors
+    return moved / _length(moved) * values.norm(dim=-1, keepdim=True)
+
+
+_CHANGES: dict[str, Callable[[Values, Values, Strengths], Values]] = {
+    "add": _add,
+    "ablate": _ablate,
+    "clamp": _clamp,
+    "scale": _scale,
+    "project": _project,
+    "norm-preserving": _keep_norm,
+}
+
+
 def _fitted(x: Shaped[Tensor, "batch one_or_pos width"], value: Tensor) -> Shaped[Tensor, "batch one_or_pos *width"]:
     """Return `x` with the axis of heads that `value` may have between position and width."""
     return x[:, :, None] if value.ndim == 4 else x
@@ -113,7 +182,8 @@ def _fitted(x: Shaped[Tensor, "batch one_or_pos width"], value: Tensor) -> Shape
 def stacked(vectors: Sequence[Float[Tensor, "_ width"]], positions: Positions) -> Float[Tensor, "rows front width"]:
     """Return vectors of unequal front length as one table.
 
-    At the front a vector that has ended adds nothing; at other positions its last row holds for all tokens beyond.
+    Row i stands for token i. At the front a vector that has ended does nothing; at other positions its last row holds for
+    every token beyond.
     """
     longest = max(len(vector) for vector in vectors)
     goes_on = 0.0 if positions == "front" else 1.0

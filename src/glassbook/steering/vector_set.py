@@ -68,6 +68,15 @@ class VectorSet:
             raise VectorError(f"no vector of the set is at layers {list(layers)}; it has them at layers {held}")
         return VectorSet(kept)
 
+    @property
+    def unit(self) -> "VectorSet":
+        """Return the set with every vector at norm 1; strengths stay."""
+        return self.map(lambda vector: vector.unit)
+
+    def scaled_to(self, norm: float) -> "VectorSet":
+        """Return the set with every vector scaled to a norm; strengths stay."""
+        return self.map(lambda vector: vector.scaled_to(norm))
+
     def map(self, change: Callable[[SteeringVector], SteeringVector]) -> "VectorSet":
         """Return the set of what `change` makes of every vector."""
         return VectorSet(tuple(change(vector) for vector in self.vectors))
@@ -107,11 +116,35 @@ def each_vector(vectors: Vectors) -> tuple[SteeringVector, ...]:
     return vectors.vectors if isinstance(vectors, VectorSet) else (vectors,)
 
 
+def everywhere(
+    model: Model, vector: SteeringVector, sites: str | Site | Sequence[str | Site] | None = None
+) -> VectorSet:
+    """Return the same vector at many Sites; None means every place of the residual stream, each once.
+
+    With `vector.with_(operator="ablate")` this removes one direction from everything that the model writes to the stream,
+    as Arditi et al. 2024 (2406.11717) do. `L3.resid_post` and `L4.resid_pre` are one place with two addresses: a vector at
+    both acts twice. Raises VectorError where the widths differ.
+    """
+    if sites is None:
+        names = [name for name in ("resid_mid", "resid_post") if name in model.site_names]
+        sites = ["L0.resid_pre", *(f"L*.{name}" for name in names)]
+    made = {"everywhere": dict(vector.made), "from": str(vector.site)}
+    moved = VectorSet(tuple(vector.with_(site=site, made=made) for site in model.sites(sites)))
+    for one in moved:
+        one.check_fits(model)
+    return moved
+
+
 @dataclass(frozen=True, slots=True)
 class PerRow:
     """Steering that differs from row to row of one batch; None leaves a row unsteered."""
 
     vectors: Sequence[Vectors | None]
+
+    @property
+    def n_rows(self) -> int:
+        """Return how many prompts it is for."""
+        return len(self.vectors)
 
     @property
     def needs_bos(self) -> bool:
