@@ -13,15 +13,17 @@ from conformance.shapes import ROWS, config_of
 from glassbook.models.architectures import ARCHITECTURES
 from glassbook.models.config import Config
 from glassbook.models.gpt2 import GPT2Config
+from glassbook.models.gpt_neox import GPTNeoXConfig
 from glassbook.models.identity import Identity, fingerprint, lineage
 from glassbook.models.llama import LlamaConfig
+from glassbook.models.mixtral import MixtralConfig
 from glassbook.models.model import Model
 from glassbook.models.transformer import Transformer
 from glassbook.text.bpe import CHAR_TO_BYTE
 from glassbook.text.tokenizer import Declared, Tokenizer
 from oracles.seeded_weights import seeded
 
-GPT2, LLAMA = "gpt2", "llama"
+GPT2, LLAMA, GPT_NEOX, MIXTRAL = "gpt2", "llama", "gpt_neox", "mixtral"
 
 
 @functools.cache
@@ -86,6 +88,10 @@ def tiny_config(architecture: str) -> Config:
     sizes = dict(n_layers=3, d_model=32, n_heads=4, d_head=8, d_mlp=48, d_vocab=262, n_ctx=48, norm_eps=1e-5)
     if architecture == LLAMA:
         return LlamaConfig(**sizes, tied_embeddings=False, n_kv_heads=2)
+    if architecture == GPT_NEOX:
+        return GPTNeoXConfig(**sizes, tied_embeddings=False, d_rotary=4)
+    if architecture == MIXTRAL:
+        return MixtralConfig(**sizes, tied_embeddings=False, n_kv_heads=2, n_experts=4, top_k=2)
     return GPT2Config(**sizes, tied_embeddings=True)
 
 

@@ -80,11 +80,11 @@ def _token(said: dict[str, Any] | None) -> str:
 def _facts(document: dict[str, Any]) -> dict[str, str]:
     sizes, identity = document["sizes"], document["identity"]
     millions, megabytes = document["n_parameters"] / 1e6, document["memory_bytes"] / 1e6
-    names = ("n_layers", "d_model", "n_heads", "n_kv_heads", "d_head", "d_mlp", "d_vocab", "n_ctx")
+    names = ("n_layers", "d_model", "n_heads", "n_kv_heads", "d_head", "d_mlp", "n_experts", "d_vocab", "n_ctx")
     return {
         "name": document["label"],
         "architecture": document["architecture"],
-        "sizes": ", ".join(f"{name} {sizes[name]:,}" for name in names),
+        "sizes": ", ".join(f"{name} {sizes[name]:,}" for name in names if name in sizes),
         "parameters": f"{millions:,.1f} M in {identity['dtype']}, {megabytes:,.0f} MB",
         "fingerprint": identity["fingerprint"],
         "lineage": identity["lineage"],

@@ -12,7 +12,6 @@ from glassbook.core.sites import POST_NORM_SITES
 from glassbook.core.taps import IDLE, At
 from glassbook.models import llama
 from glassbook.models.architectures import ARCHITECTURES
-from glassbook.models.linear import Linear
 from glassbook.models.part import Part
 
 
@@ -45,7 +44,8 @@ class Mixture(Part):
     def __init__(self, config: MixtralConfig) -> None:
         super().__init__()
         self.top_k = config.top_k
-        self.router = Linear(config.d_model, config.n_experts, bias=False)
+        # A plain map, which stays as it is where the others are held in int8: rounded, it would choose other experts.
+        self.router = nn.Linear(config.d_model, config.n_experts, bias=False)
         self.experts = nn.ModuleList(llama.MLP(config) for _ in range(config.n_experts))
 
     def forward(self, x: Float[Tensor, "batch pos d_model"], at: At) -> Float[Tensor, "batch pos d_model"]:
