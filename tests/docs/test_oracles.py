@@ -32,8 +32,8 @@ def test_control_a_table_that_forgets_a_script_differs():
 def test_every_golden_file_is_written_by_a_script(golden):
     written = "".join(path.read_text() for path in (ROOT / "tests" / "oracles").glob("make_*.py"))
     stem = golden.removesuffix(".json")
-    # One script may write a file for each architecture: sites_{architecture}.json
-    assert golden in written or f"{stem.rpartition('_')[0]}_{{" in written
+    # One script may write a file for each architecture, whose own name may have several words: sites_{architecture}.json
+    assert golden in written or f"{stem.partition('_')[0]}_{{" in written
 
 
 @pytest.mark.parametrize("environment", sorted(set(re.findall(r'Oracle\("(\w+)"', TABLE))))

@@ -16,6 +16,7 @@ DOCUMENTS = [
     ROOT / "TERMS.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "docs" / "migration.md",
     *(ROOT / "decisions").glob("*.md"),
 ]
 MOST_WORDS = 25
