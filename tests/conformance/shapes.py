@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from transformers import GPT2Config as TheirGPT2Config
 from transformers import GPTNeoXConfig as TheirGPTNeoXConfig
-from transformers import LlamaConfig as TheirLlamaConfig
 from transformers import MixtralConfig as TheirMixtralConfig
 from transformers import PretrainedConfig
 
+from conformance.descendants import GEMMA_SHAPES, LLAMA_SHAPES, gemma_config, llama_config, llama_sizes, llama_weights
 from glassbook.models.config import Config
 from glassbook.models.gpt2 import GPT2Config
 from glassbook.models.gpt_neox import GPTNeoXConfig
@@ -54,39 +54,6 @@ def _gpt2_weights(theirs: Weights, c: GPT2Config) -> dict[str, Tensor]:
     return found if c.tied_embeddings else found | {"unembed.weight": theirs["lm_head.weight"]}
 
 
-def _llama_sizes(c: LlamaConfig) -> dict[str, Any]:
-    return dict(
-        hidden_size=c.d_model, num_hidden_layers=c.n_layers, num_attention_heads=c.n_heads,
-        num_key_value_heads=c.n_kv_heads, head_dim=c.d_head, intermediate_size=c.d_mlp,
-        vocab_size=c.d_vocab, max_position_embeddings=c.n_ctx, rms_norm_eps=c.norm_eps, tie_word_embeddings=c.tied_embeddings,
-        rope_parameters={"rope_type": "default", "rope_theta": c.rope_base},
-    )  # fmt: skip
-
-
-def _llama_config(c: LlamaConfig) -> PretrainedConfig:
-    return TheirLlamaConfig(**_llama_sizes(c))
-
-
-def _llama_weights(theirs: Weights, c: LlamaConfig) -> dict[str, Tensor]:
-    found = {"embed.weight": theirs["model.embed_tokens.weight"], "ln_final.weight": theirs["model.norm.weight"]}
-    parts = {
-        "ln1": ["input_layernorm"],
-        "attn.qkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
-        "attn.out": ["self_attn.o_proj"],
-        "ln2": ["post_attention_layernorm"],
-        "mlp.gate_up": ["mlp.gate_proj", "mlp.up_proj"],
-        "mlp.down": ["mlp.down_proj"],
-    }
-    for layer in range(c.n_layers):
-        for ours, names in parts.items():
-            if isinstance(c, MixtralConfig) and ours.startswith("mlp"):
-                continue
-            found[f"blocks.{layer}.{ours}.weight"] = torch.cat(
-                [theirs[f"model.layers.{layer}.{name}.weight"] for name in names]
-            )
-    return found if c.tied_embeddings else found | {"unembed.weight": theirs["lm_head.weight"]}
-
-
 def _gpt_neox_config(c: GPTNeoXConfig) -> PretrainedConfig:
     return TheirGPTNeoXConfig(
         hidden_size=c.d_model, num_hidden_layers=c.n_layers, num_attention_heads=c.n_heads, intermediate_size=c.d_mlp,
@@ -122,11 +89,11 @@ def _gpt_neox_weights(theirs: Weights, c: GPTNeoXConfig) -> dict[str, Tensor]:
 
 
 def _mixtral_config(c: MixtralConfig) -> PretrainedConfig:
-    return TheirMixtralConfig(**_llama_sizes(c), num_local_experts=c.n_experts, num_experts_per_tok=c.top_k)
+    return TheirMixtralConfig(**llama_sizes(c), num_local_experts=c.n_experts, num_experts_per_tok=c.top_k)
 
 
 def _mixtral_weights(theirs: Weights, c: MixtralConfig) -> dict[str, Tensor]:
-    found = _llama_weights(theirs, c)
+    found = llama_weights(theirs, c)
     for layer in range(c.n_layers):
         name = f"model.layers.{layer}.mlp"
         found[f"blocks.{layer}.mlp.router.weight"] = theirs[f"{name}.gate.weight"]
@@ -175,10 +142,12 @@ ROWS: dict[str, Row] = {
                 n_layers=2, d_model=32, n_heads=4, d_head=8, d_mlp=64, d_vocab=80, n_ctx=64, norm_eps=1e-5,
                 tied_embeddings=False, n_kv_heads=4,
             ),
-        },
-        _llama_config,
-        _llama_weights,
+        }
+        | LLAMA_SHAPES,
+        llama_config,
+        llama_weights,
     ),
+    "gemma": Row(GEMMA_SHAPES, gemma_config, llama_weights),
     "gpt_neox": Row(
         {
             "golden": GPTNeoXConfig(
@@ -216,6 +185,14 @@ ROWS: dict[str, Row] = {
         _mixtral_weights,
     ),
 }  # fmt: skip
+
+# The golden files, and the shape whose values each holds.
+GOLDENS = {architecture: (architecture, "golden") for architecture in ROWS} | {
+    "mistral": ("llama", "golden of Mistral"),
+    "qwen2": ("llama", "golden of Qwen2"),
+    "qwen3": ("llama", "golden of Qwen3"),
+    "gemma3": ("gemma", "golden of Gemma 3"),
+}
 
 CASES = [(architecture, label) for architecture, row in ROWS.items() for label in row.shapes]
 

@@ -33,7 +33,7 @@ def test_the_control_a_cache_that_forgot_a_token_is_noticed(case: Case) -> None:
     width = case.tokens.shape[1]
     cache = case.net.new_cache(len(case.tokens), width)
     case.net(case.tokens[:, : width - 1], cache=cache)
-    cache.keys[:, :, :, 2] = 0
+    cache.keys[:, :, :, width - 3] = 0
     last = case.net(case.tokens[:, -1:], cache=cache)
     assert float((last - case.net(case.tokens)[:, -1:]).abs().max()) > 1e-3
 

@@ -20,11 +20,16 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    Gemma2Config,
+    Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MistralConfig,
     MixtralConfig,
     PretrainedConfig,
+    Qwen2Config,
+    Qwen3Config,
 )
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -38,6 +43,10 @@ LLAMA_SIZES = dict(
     hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8, vocab_size=80,
     max_position_embeddings=16, tie_word_embeddings=False, rms_norm_eps=1e-5,
 )  # fmt: skip
+GEMMA_SIZES = LLAMA_SIZES | dict(
+    intermediate_size=40, tie_word_embeddings=True, sliding_window=4, query_pre_attn_scalar=64,
+    layer_types=["sliding_attention", "full_attention"],
+)  # fmt: skip
 CONFIGS: dict[str, PretrainedConfig] = {
     "gpt2": GPT2Config(n_embd=24, n_layer=2, n_head=3, n_inner=40, vocab_size=80, n_positions=16),
     "llama": LlamaConfig(**LLAMA_SIZES, intermediate_size=40),
@@ -46,6 +55,18 @@ CONFIGS: dict[str, PretrainedConfig] = {
         max_position_embeddings=16,
     ),
     "mixtral": MixtralConfig(**LLAMA_SIZES, intermediate_size=20, num_local_experts=4, num_experts_per_tok=2),
+    "mistral": MistralConfig(**LLAMA_SIZES, intermediate_size=40, sliding_window=4),
+    "qwen2": Qwen2Config(**LLAMA_SIZES, intermediate_size=40),
+    "qwen3": Qwen3Config(**LLAMA_SIZES, intermediate_size=40),
+    "gemma": Gemma2Config(**GEMMA_SIZES, attn_logit_softcapping=2.0, final_logit_softcapping=5.0),
+    "gemma3": Gemma3TextConfig(
+        architectures=["Gemma3ForCausalLM"],
+        **GEMMA_SIZES,
+        rope_parameters={
+            "full_attention": {"rope_type": "linear", "rope_theta": 1000.0, "factor": 8.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10.0},
+        },
+    ),
 }  # fmt: skip
 # Where TransformerLens reads each Site: its own names are aliases of these. Its `ln_final.hook_normalized` leaves out
 # an RMS norm's weight, so the end of the norm is taken. `*` stands for `blocks.<layer>`.
@@ -63,15 +84,25 @@ PLACES = {
     "*.hook_mlp_out": "*.mlp.hook_out",
     "*.hook_resid_post": "*.hook_out",
     "ln_final.hook_normalized": "ln_final.hook_out",
-    "hook_logits": "unembed.hook_out",
+    # What the model returns: Gemma 2 bends to a cap what its unembedding hands on.
+    "hook_logits": "logits",
 } | {name: name for name in ("ln_final.hook_scale", "*.ln1.hook_scale", "*.ln2.hook_scale")}
 FORMED = [f"*.attn.hook_{part}" for part in ("rot_q", "rot_k", "attn_scores", "pattern", "result")]
 PLACES |= dict(zip(FORMED, FORMED, strict=True))
+QK_NORMS = {f"*.attn.{part}_norm.hook_scale": f"*.attn.{part}_norm.hook_scale" for part in "qk"}
+# What a sublayer adds to the stream is what the norm after it hands on.
+POST_NORMS = {f"*.{norm}.hook_scale": f"*.{norm}.hook_scale" for norm in ("ln1_post", "ln2_post")} | {
+    "*.hook_attn_out": "*.ln1_post.hook_out",
+    "*.hook_mlp_out": "*.ln2_post.hook_out",
+}
+GATED = {"*.mlp.hook_pre": "*.mlp.gate.hook_out", "*.mlp.hook_pre_linear": "*.mlp.in.hook_out"}
 OWN_PLACES = {
     "gpt2": {"*.mlp.hook_pre": "*.mlp.in.hook_out"},
-    "llama": {"*.mlp.hook_pre": "*.mlp.gate.hook_out", "*.mlp.hook_pre_linear": "*.mlp.in.hook_out"},
     # Attention and MLP stand in parallel, so what the second norm reads is the stream where the block begins.
     "gpt_neox": {"*.mlp.hook_pre": "*.mlp.in.hook_out", "*.hook_resid_mid": "none"},
+    "qwen3": GATED | QK_NORMS,
+    "gemma": GATED | POST_NORMS,
+    "gemma3": GATED | POST_NORMS | QK_NORMS,
     "mixtral": {f"*.mlp.gate.hook_{part}": f"*.mlp.gate.hook_{part}" for part in ("out", "expert_weights")},
 }
 
@@ -106,12 +137,12 @@ def golden(architecture: str, config: PretrainedConfig, tokenizer: Any) -> dict[
         _keep_turned(bridge, keep)
     places = {
         name.replace("*", f"blocks.{layer}"): place.replace("*", f"blocks.{layer}")
-        for name, place in (PLACES | OWN_PLACES[architecture]).items()
+        for name, place in (PLACES | OWN_PLACES.get(architecture, GATED)).items()
         for layer in range(config.num_hidden_layers)
     }
     for place in set(places.values()) & set(bridge.hook_dict):
         bridge.hook_dict[place].add_hook(keep)
-    logits = bridge(tokens)
+    logits = keep(bridge(tokens), SimpleNamespace(name="logits"))
     assert torch.allclose(logits, plain, atol=1e-5), "TransformerLens does not compute what transformers does"
     (logits * torch.from_numpy(seeded_loss_weights(tuple(logits.shape)))).sum().backward()
     return {
@@ -120,7 +151,7 @@ def golden(architecture: str, config: PretrainedConfig, tokenizer: Any) -> dict[
         "weights": weights,
         "tokens": TOKENS,
         "sites": {
-            name: summary(_by_row(values[place]), _by_row(values[place].grad))
+            name: summary(_as_ours(name, values[place]), _as_ours(name, values[place].grad))
             for name, place in places.items()
             if place in values
         },
@@ -141,9 +172,11 @@ def _keep_turned(bridge: Any, keep: Any) -> None:
         block.attn._apply_rotary_pos_emb = turned
 
 
-def _by_row(value: Tensor | None) -> Tensor | None:
-    """Return a value of all tokens in one row (a router's) as our Sites have it, row by row."""
-    return value if value is None or value.ndim > 2 else value.unflatten(0, (len(TOKENS), -1))
+def _as_ours(name: str, value: Tensor | None) -> Tensor | None:
+    """Return a value as our Sites have it: row by row, not all tokens in one (a router's), and heads after tokens."""
+    if value is None or value.ndim == 2:
+        return value if value is None else value.unflatten(0, (len(TOKENS), -1))
+    return value.transpose(1, 2) if "_norm." in name else value
 
 
 def main(folder: str) -> None:
