@@ -23,6 +23,7 @@ VERBS = {
     "generate": "generate",
     "capture": "capture",
     "steer": "steer",
+    "sweep": "sweep",
     "runs": "runs",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""

@@ -33,14 +33,20 @@ class Asked:
 
 
 @contextmanager
-def recorded(asked: Asked, model: "Model", root: Path | None) -> "Iterator[Run]":
-    """Yield a Run that knows its command, its weights and its machine."""
+def recorded(asked: Asked, model: "Model", root: Path | None, resume: str | None = None) -> "Iterator[Run]":
+    """Yield a Run that knows its command, its weights and its machine: a new one, or one that was cut short."""
     from glassbook.core.devices import hardware
     from glassbook.runs.record import start_run
+    from glassbook.runs.resuming import resume_run
 
     config = {name: _plain(value) for name, value in asked.config.items()}
-    with start_run(asked.kind, COMMAND.get(), config, seed=asked.seed, root=root, modules=asked.modules) as run:
-        run.note_weights(model.identity.to_dict())
+    weights = model.identity.to_dict()
+    with (
+        start_run(asked.kind, COMMAND.get(), config, seed=asked.seed, root=root, modules=asked.modules)
+        if resume is None
+        else resume_run(resume, asked.kind, config, seed=asked.seed, weights=weights, root=root)
+    ) as run:
+        run.note_weights(weights)
         run.note_hardware(hardware())
         yield run
 

@@ -36,7 +36,7 @@ def write_page(
     verdict = report_verdict(results)
     facts = {"Model": model.identity.label, "Precision": model.identity.dtype, "Run": run.id}
     page = render_page(
-        title, lead, [*more, *report_sections(model, results)], facts, Making(_making(run, model), costs(run)), verdict
+        title, lead, [*more, *report_sections(model, results)], facts, Making(making(run, model), costs(run)), verdict
     )
     return run.save_report(page)
 
@@ -50,7 +50,8 @@ def costs(run: Run) -> Costs:
     return Costs(title="What each part cost", caption="Peak memory is the whole process's.", parts=parts)
 
 
-def _making(run: Run, model: Model) -> Mapping[str, str]:
+def making(run: Run, model: Model) -> Mapping[str, str]:
+    """Return how the run was made, fact by fact."""
     asked, machine = run.record["asked"], run.record["hardware"]
     versions = ", ".join(f"{name} {number}" for name, number in run.record["versions"].items())
     return {
