@@ -16,7 +16,8 @@ from conformance.tiny import tiny_model, tiny_tokenizer
 from glassbook.core.errors import InputError, ModelError, SiteError
 from glassbook.core.sites import Site
 from glassbook.core.taps import Edit, Taps
-from glassbook.models.wrapped import ModuleCache, wrap
+from glassbook.models.module_cache import ModuleCache
+from glassbook.models.wrapped import wrap
 from models.strangers import FOREIGN, NATIVE, PARTS, Plain, plain, stranger, wrapped
 
 EVERYBODY = pytest.mark.parametrize("kind", [*NATIVE, *FOREIGN])
@@ -133,6 +134,34 @@ def test_the_cache_of_the_module_is_used_where_it_has_one_that_bears_padding():
     wrapped("gpt2").complete(ROWS, max_new_tokens=4, stop_at_eos=False)
     watch.remove()
     assert widths == [7, 1, 1, 1]
+
+
+class Countless(transformers.GPT2LMHeadModel):
+    """A GPT-2 that takes positions and does not heed them: a padded row's next token comes too late in its count."""
+
+    def forward(self, input_ids, attention_mask=None, position_ids=None, past_key_values=None, use_cache=None):
+        """Return what GPT-2 returns where nobody gives positions."""
+        return super().forward(
+            input_ids, attention_mask=attention_mask, past_key_values=past_key_values, use_cache=use_cache
+        )
+
+
+def test_a_cache_that_padding_would_spoil_is_found_by_trying_and_not_used():
+    net = Countless(stranger("gpt2").config).eval()
+    net.load_state_dict(stranger("gpt2").state_dict())
+    model = wrap(net)
+    assert model.net.new_cache(1, 9) is not None and model.net.new_cache(3, 9) is None
+    ours, right = (one.complete(UNEQUAL, max_new_tokens=6, stop_at_eos=False) for one in (model, wrapped("gpt2")))
+    assert [one.tokens for one in ours] == [one.tokens for one in right]
+
+
+def test_the_habits_of_transformer_lens_work_on_a_wrapped_module():
+    model = wrapped("phi")
+    logits, cache = gb.run_with_cache(model, ROWS)
+    assert torch.equal(logits, model(ROWS)) and len(cache) == 2 + 3 * 4
+    halved = gb.run_with_hooks(model, ROWS, [("blocks.1.hook_mlp_out", lambda value, hook: value / 2)])
+    assert torch.equal(halved, model(ROWS, edits=[Edit(Site("mlp_out", 1), lambda value, span: value / 2)]))
+    assert not torch.equal(halved, logits)
 
 
 def test_plain_pytorch_is_wrapped_and_generates_by_reading_all_again():

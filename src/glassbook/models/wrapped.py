@@ -4,14 +4,14 @@ Its code runs unchanged. Hooks stand where its blocks and their parts begin and 
 read or edited; so it has the Sites of the stream and of what attention and MLP return, and none that lie within those.
 """
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -24,6 +24,7 @@ from glassbook.models.config import Config
 from glassbook.models.identity import Identity, fingerprint, lineage
 from glassbook.models.loading.formats.huggingface import name_of
 from glassbook.models.model import Model
+from glassbook.models.module_cache import ModuleCache
 from glassbook.models.network import Network
 from glassbook.text.formats.huggingface import adopt
 from glassbook.text.tokenizer import Tokenizer
@@ -52,44 +53,6 @@ class WrappedConfig(Config):
     def summary(self) -> str:
         """Return the shape in a few words."""
         return f"{self.n_layers} layers, d_model {self.d_model}, wrapped: no heads, patterns or neurons"
-
-
-class ModuleCache:
-    """The module's own keys and values, with the columns that padding took hidden from all later tokens."""
-
-    def __init__(self) -> None:
-        self.past: Any = None
-        self.filled = 0
-        self._visible: Bool[Tensor, "batch columns"] | None = None
-
-    def hide(self, lengths: list[int]) -> None:
-        """Mark the filled columns at and beyond each row's length as padding."""
-        if min(lengths) < self.filled:
-            self._visible = torch.arange(self.filled) < torch.tensor(lengths)[:, None]
-
-    @property
-    def has_gaps(self) -> bool:
-        """Return whether some row's columns are not its positions."""
-        return self._visible is not None
-
-    def mask(self, tokens: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch columns"]:
-        """Return 1 for each column that holds a token, those of the next `tokens` included, and 0 for padding."""
-        mask = tokens.new_ones(len(tokens), self.filled + tokens.shape[1])
-        if self._visible is not None:
-            mask[:, : self._visible.shape[1]] = self._visible.to(mask)
-        return mask
-
-    def repeated(self, n: int) -> "ModuleCache":
-        """Return a copy with every row `n` times, for several samples of one prompt."""
-        twin = copy.deepcopy(self)
-        twin.past.batch_repeat_interleave(n)
-        twin._visible = None if self._visible is None else self._visible.repeat_interleave(n, 0)
-        return twin
-
-    def keep(self, rows: Tensor) -> None:
-        """Keep only these rows, when the others have finished."""
-        self.past.batch_select_indices(rows)
-        self._visible = None if self._visible is None else self._visible[rows.cpu()]
 
 
 class Wrapped(Network):
@@ -162,12 +125,24 @@ class Wrapped(Network):
             return None
         return ModuleCache()
 
-    @property
+    @cached_property
     def _bears_gaps(self) -> bool:
-        """Return whether positions can be given, and no column counts by its distance to another."""
+        """Return whether padding between columns changes nothing: no distance between columns counts, and it was tried."""
         config = getattr(self.module, "config", None)
         by_distance = getattr(config, "sliding_window", None) or getattr(config, "alibi", False)
-        return "position_ids" in self.anatomy.takes and not by_distance
+        return "position_ids" in self.anatomy.takes and not by_distance and self._goes_on_behind_padding()
+
+    def _goes_on_behind_padding(self) -> bool:
+        """Return whether a short prompt, padded beside a longer one, goes on over the cache as it does by itself."""
+        tokens, cache = probe_tokens(self.module), ModuleCache()
+        n, newest = tokens.shape[1], tokens[:, :1]
+        with torch.inference_mode():
+            self(tokens.repeat(2, 1), cache=cache)
+            cache.hide([n, 1])
+            positions = torch.tensor([[n], [1]], device=tokens.device)
+            stepped = self(newest.repeat(2, 1), cache=cache, positions=positions)[:, 0]
+            alone = [self(torch.cat((row, newest), 1))[0, -1] for row in (tokens, newest)]
+        return is_near(stepped, torch.stack(alone))
 
     def _options(self, tokens: Tensor, cache: ModuleCache | None, positions: Tensor | None) -> dict[str, Any]:
         """Return what the module is told beside the tokens, as far as its call takes it."""
