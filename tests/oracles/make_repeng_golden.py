@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from golden_text import compact
 from repeng import ControlModel, ControlVector, DatasetEntry
@@ -28,6 +29,8 @@ def main(folder: str) -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=f"{folder}/tokenizer.json", pad_token="<|endoftext|>")
     net = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     pairs = [json.loads(line) for line in PAIRS.read_text().splitlines()]
+    # repeng draws its principal components from numpy's global generator.
+    np.random.seed(0)
     vector = ControlVector.train(net, tokenizer, [DatasetEntry(**pair) for pair in pairs])
     path = GOLDEN / "repeng_sentiment.gguf"
     vector.export_gguf(path)

@@ -263,13 +263,13 @@ def test_direction_n_acts_where_block_n_ends_in_llama_cpp_and_nowhere_else(defau
     golden = {"every": LLAMA["every"], "logits": said["logits"]}
     if said["file"] is None:
         # Its float32 differs from PyTorch's by this much without any steering.
-        assert distance(default_model, LLAMA["ids"], golden, None) < 0.02
+        assert distance(default_model, LLAMA["ids"], golden, None) < 0.03
         return
     path = GOLDEN / str(said["file"])
     if not path.exists():
         width = default_model.config.d_model
         path = one(tmp_path / "v.gguf", f"direction.{said['file']}", seeded(f"direction.{said['file']}.bias", (width,)))
     vectors = load_control_vector(path, default_model) * said["strength"]
-    assert distance(default_model, LLAMA["ids"], golden, vectors) < 0.02
+    assert distance(default_model, LLAMA["ids"], golden, vectors) < 0.03
     for blocks in {-1, 1} - ({1} if said["file"] == 29 else set()):
         assert distance(default_model, LLAMA["ids"], golden, moved_by(vectors, blocks, default_model)) > 0.2
