@@ -7,11 +7,13 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from conformance.tiny import tiny_model
 from glassbook.core.sites import Site
 from glassbook.core.taps import Edit, Span, Steering, Taps
 from glassbook.models.generation import Completion
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
+from glassbook.steering.operators import NEED_MANY_AXES, OPERATORS
 from glassbook.steering.vector_set import PerRow
 from glassbook.steering.vectors import SteeringVector
 
@@ -41,6 +43,13 @@ def drawn(model: Model, site: str, seed: int, front: int | None = None, norm: fl
     return norm * values / values.norm(dim=-1, keepdim=True)
 
 
+def plain_vector(architecture: str, **changes: object) -> SteeringVector:
+    """Return an everyday vector, added to every token."""
+    model = tiny_model(architecture)
+    vector = SteeringVector(site=Site("resid_pre", 1), values=drawn(model, "L1.resid_pre", 0), identity=model.identity)
+    return vector.with_(**changes)
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What hypothesis chose of a vector; `on` makes it, outside the strategy."""
@@ -66,16 +75,26 @@ class Drawn:
 
 
 def steerings(*operators: str) -> st.SearchStrategy[Drawn]:
-    """Return vectors at any Site, of any operator, positions and strength but 0."""
+    """Return vectors at any Site that the operator has a meaning at, of any positions and strength but 0."""
     return st.builds(
         Drawn,
         st.sampled_from(SITES),
         st.sampled_from(POSITIONS),
         st.integers(1, 4),
         st.integers(0, 10**6),
-        st.sampled_from(operators or ("add", "ablate")),
+        st.sampled_from(operators or tuple(OPERATORS)),
         st.sampled_from([-2.0, 0.5, 1.0, 3.0]),
-    )
+    ).filter(_is_well_posed)
+
+
+def _is_well_posed(one: Drawn) -> bool:
+    """Return whether an operator has a meaning at a Site, and one that rounding does not decide.
+
+    What a whole projection leaves of a value may be next to nothing, and the norm after it makes that as long as any other.
+    """
+    if ".N" in one.site and one.operator in NEED_MANY_AXES:
+        return False
+    return one.operator != "project" or one.strength != 1.0
 
 
 def values_at(model: Model, site: Site, batch: Prompts, edits: Sequence[Edit], prompt_lengths: Sequence[int]) -> Tensor:
@@ -123,6 +142,40 @@ def delta_is_the_one_asked_for(model: Model, steer: Steering, vector: SteeringVe
     for i, (norm, is_touched) in enumerate(zip(found.tolist(), expected_touched(vector, one), strict=True)):
         wanted = float(norms[min(i, len(norms) - 1)]) if is_touched else 0.0
         assert abs(norm - wanted) <= 1e-5 * wanted, f"token {i} moved by {norm} instead of {wanted}"
+
+
+def longhand(operator: str, h: Tensor, v: Tensor, strength: float) -> Tensor:
+    """Return what an operator makes of one token's value, written with loops over coordinates and no shared code."""
+    size = sum(float(x) ** 2 for x in v) ** 0.5
+    u = [float(x) / size for x in v]
+    along = sum(float(x) * y for x, y in zip(h, u, strict=True))
+    moved = [float(x) + strength * float(y) for x, y in zip(h, v, strict=True)]
+    if operator == "add":
+        return torch.tensor(moved).double()
+    if operator == "norm-preserving":
+        before, after = (sum(float(x) ** 2 for x in side) ** 0.5 for side in (h, moved))
+        return torch.tensor([x * before / after for x in moved]).double()
+    if operator == "project":
+        return torch.tensor(
+            [(1 - strength) * float(x) + strength * along * y for x, y in zip(h, u, strict=True)]
+        ).double()
+    wanted = {"ablate": (1 - strength) * along, "clamp": strength * size, "scale": (1 + strength) * along}[operator]
+    return torch.tensor([float(x) + (wanted - along) * y for x, y in zip(h, u, strict=True)]).double()
+
+
+def value_is_the_one_asked_for(model: Model, steer: Steering, vector: SteeringVector, prompt: list[int]) -> None:
+    """Each touched token's value is what the operator's formula makes of it; every other token keeps its bits."""
+    batch, starts = Prompts.of([prompt]), [len(prompt) // 2]
+    before = values_at(model, vector.site, batch, (), starts)[0]
+    after = values_at(model, vector.site, batch, model.edits_of(steer), starts)[0]
+    expected = expected_touched(vector, Completion(prompt[: starts[0]], prompt[starts[0] :]))
+    for i, is_touched in enumerate(expected):
+        if not is_touched:
+            assert torch.equal(after[i], before[i]), f"token {i} was touched"
+            continue
+        wanted = longhand(vector.operator, before[i], vector.table[min(i, len(vector.table) - 1)], vector.strength)
+        size = before[i].norm() + abs(vector.strength) * vector.norm
+        assert float((after[i].double() - wanted).norm()) <= 1e-5 * float(size), f"token {i}"
 
 
 def same_greedy(model: Model, one: Completion, other: Completion, edits: Sequence[Edit]) -> None:

@@ -11,8 +11,8 @@ from glassbook.core.errors import VectorError
 from glassbook.core.sites import Site
 from glassbook.core.taps import Taps
 from glassbook.models.prompts import Prompts
-from glassbook.steering.vector_set import PerRow
-from glassbook.steering.vectors import SteeringVector
+from glassbook.steering.operators import OPERATORS
+from glassbook.steering.vector_set import PerRow, VectorSet
 from steering.laws import (
     NEAR,
     Broken,
@@ -25,6 +25,7 @@ from steering.laws import (
     first_pass_only,
     ids,
     one_token_late,
+    plain_vector,
     prompts,
     silent,
     steerings,
@@ -33,15 +34,9 @@ from steering.laws import (
 )
 
 pytestmark = pytest.mark.parametrize("architecture", [GPT2, LLAMA])
+every_operator = pytest.mark.parametrize("operator", OPERATORS)
 EXAMPLES = settings(max_examples=25)
 PROMPT = [5, 9, 2, 77, 31, 8]
-
-
-def plain_vector(architecture: str, **changes: object) -> SteeringVector:
-    """Return an everyday vector, added to every token."""
-    model = tiny_model(architecture)
-    vector = SteeringVector(site=Site("resid_pre", 1), values=drawn(model, "L1.resid_pre", 0), identity=model.identity)
-    return vector.with_(**changes)
 
 
 @EXAMPLES
@@ -67,8 +62,10 @@ def test_with_the_cache_is_without_the_cache(architecture: str, spec: Drawn, row
     cached_is_uncached(model, spec.on(model), rows)
 
 
-def test_the_cache_law_catches_steering_that_forgets_generated_tokens(architecture: str) -> None:
-    vector = plain_vector(architecture)
+@every_operator
+def test_the_cache_law_catches_steering_that_forgets_generated_tokens(architecture: str, operator: str) -> None:
+    vector = plain_vector(architecture, operator=operator, strength=0.5)
+    cached_is_uncached(tiny_model(architecture), vector, [PROMPT])
     with pytest.raises(AssertionError):
         cached_is_uncached(tiny_model(architecture), Broken(vector, first_pass_only), [PROMPT])
 
@@ -89,8 +86,9 @@ def test_one_batch_holds_another_vector_strength_and_site_in_each_row(architectu
     batch_is_one_by_one(model, steers, PerRow(steers), rows)
 
 
-def test_the_batch_law_catches_a_row_that_gets_the_vector_of_another(architecture: str) -> None:
-    model, vector = tiny_model(architecture), plain_vector(architecture)
+@every_operator
+def test_the_batch_law_catches_a_row_that_gets_the_vector_of_another(architecture: str, operator: str) -> None:
+    model, vector = tiny_model(architecture), plain_vector(architecture, operator=operator, strength=0.5)
     steers = [vector, vector.with_(values=drawn(model, "L1.resid_pre", 1))]
     batch_is_one_by_one(model, steers, PerRow(steers), [PROMPT, PROMPT[:3]])
     with pytest.raises(AssertionError):
@@ -129,47 +127,43 @@ def test_touched_reports_exactly_the_tokens_whose_value_changed(architecture: st
     touched_is_what_changed(model, vector, vector, prompt)
 
 
+@every_operator
 @pytest.mark.parametrize("fault", [silent, one_token_late])
-def test_the_touched_law_catches_silence_and_the_wrong_token(architecture: str, fault: object) -> None:
-    model, vector = tiny_model(architecture), plain_vector(architecture, positions=(1, 3))
+def test_the_touched_law_catches_silence_and_the_wrong_token(architecture: str, fault: object, operator: str) -> None:
+    model, vector = tiny_model(architecture), plain_vector(architecture, positions=(1, 3), operator=operator)
     with pytest.raises(AssertionError):
         touched_is_what_changed(model, Broken(vector, fault), vector, PROMPT)
 
 
-@EXAMPLES
-@given(seed=st.integers(0, 10**6), site=st.sampled_from(["L0.resid_pre", "L1.mlp_out", "L2.H1.z"]))
-def test_ablation_leaves_nothing_along_the_direction_and_twice_is_once(architecture: str, seed: int, site: str) -> None:
-    model = tiny_model(architecture)
-    values = drawn(model, site, seed)
-    vector = plain_vector(architecture, site=Site.parse(site), values=values, operator="ablate")
-    before, once, twice, half = (
-        capture(model, [PROMPT], site, steer=steer)[site] for steer in (None, vector, [vector, vector], 0.5 * vector)
-    )
-    unit = values / values.norm()
-    assert float((once @ unit).abs().max()) <= 1e-5 * float(before.abs().max())
-    assert torch.allclose(twice, once, atol=1e-5)
-    assert torch.allclose(half @ unit, 0.5 * (before @ unit), atol=1e-5)
-    rest = before - (before @ unit)[..., None] * unit
-    assert torch.allclose(once, rest, atol=1e-5), "what is orthogonal stays"
-    assert float((before @ unit).abs().max()) > 1e-2, "the control: there was something to ablate"
-    rescaled = capture(model, [PROMPT], site, steer=vector.with_(values=7 * values))[site]
-    assert torch.allclose(rescaled, once, atol=1e-5), "the length of the direction does not matter"
+@every_operator
+def test_strength_zero_is_the_unsteered_bits_under_every_operator_at_one_site_and_at_many(
+    architecture: str, operator: str
+) -> None:
+    model, vector = tiny_model(architecture), plain_vector(architecture, operator=operator)
+    many = VectorSet((vector, vector.with_(site=Site("resid_post", 2))))
+    plain = model([PROMPT])
+    for steer in (vector, many):
+        assert torch.equal(model([PROMPT], steer=0 * steer), plain)
+        assert float((model([PROMPT], steer=steer) - plain).abs().max()) > 1e-3, "the control"
 
 
-def test_ablating_a_single_neuron_silences_it_token_by_token(architecture: str) -> None:
+def test_one_batch_holds_every_operator_at_every_row_s_own_sites_and_strength(architecture: str) -> None:
     model = tiny_model(architecture)
-    site = Site("mlp_post", 1, neuron=5)
-    vector = plain_vector(architecture, site=site, values=torch.tensor([2.0]), operator="ablate")
-    whole = capture(model, [PROMPT], site.whole)[site.whole]
-    ablated = capture(model, [PROMPT], site.whole, steer=vector)[site.whole]
-    assert bool((ablated[..., 5] == 0).all())
-    assert bool((whole[..., 5] != 0).any())
-    others = [i for i in range(whole.shape[-1]) if i != 5]
-    assert torch.equal(ablated[..., others], whole[..., others])
-    at_one = capture(model, [PROMPT], site, steer=vector.with_(positions=(2,)))[site]
-    expected = whole[..., 5].clone()
-    expected[:, 2] = 0
-    assert torch.equal(at_one, expected)
+    places = [("L1.resid_pre", "L2.resid_post"), ("L0.mlp_out", "L1.H2.z")]
+    steers = []
+    for number, operator in enumerate(OPERATORS):
+        vectors = [
+            plain_vector(architecture, operator=operator, strength=0.25 * (number + 1)).with_(
+                site=Site.parse(site), values=drawn(model, site, number)
+            )
+            for site in places[number % 2]
+        ]
+        steers.append(VectorSet(tuple(vectors)))
+    together = PerRow([*steers, None])
+    rows = [PROMPT[: 2 + number % 4] for number in range(len(steers) + 1)]
+    batch_is_one_by_one(model, together.vectors, together, rows)
+    with pytest.raises(AssertionError):
+        batch_is_one_by_one(model, together.vectors, Broken(together, by_batch_row), rows)
 
 
 @EXAMPLES
