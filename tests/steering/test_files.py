@@ -6,8 +6,9 @@ import torch
 from conformance.tiny import tiny_model
 from glassbook.core.errors import FileFormatError, GlassbookError
 from glassbook.files.safetensors import write_safetensors
-from glassbook.steering.files import load_vector, save_vector, tensor_entries
+from glassbook.steering.files import load_vector, load_vectors, save_vector, save_vectors, tensor_entries
 from glassbook.steering.recipes import actadd, mean_difference
+from glassbook.steering.vector_set import VectorSet
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,37 @@ def test_a_vector_of_no_numbers_is_refused(vectors, tmp_path):
     path.write_bytes(data)
     with pytest.raises(GlassbookError, match="NaN"):
         load_vector(path)
+
+
+def test_a_set_comes_back_whole_in_its_order_and_steers_as_it_did(vectors, tmp_path):
+    path, model = tmp_path / "set.safetensors", tiny_model()
+    whole = VectorSet((vectors[1], vectors[0], vectors[3]))
+    save_vectors(path, whole)
+    back = load_vectors(path)
+    assert isinstance(back, VectorSet) and back.sites == whole.sites
+    for one, ours in zip(back, whole, strict=True):
+        assert torch.equal(one.values, ours.values) and one.identity == ours.identity
+        assert (one.positions, one.strength, dict(one.made)) == (ours.positions, ours.strength, dict(ours.made))
+    logits = [model("The king", steer=steer) for steer in (whole, back, whole.at([1]), None)]
+    assert torch.equal(logits[0], logits[1]) and not torch.equal(logits[0], logits[3])
+
+
+def test_one_vector_is_read_from_either_kind_of_call_and_a_set_is_no_vector(vectors, tmp_path):
+    save_vectors(tmp_path / "one.safetensors", vectors[1])
+    assert torch.equal(load_vectors(tmp_path / "one.safetensors").values, vectors[1].values)
+    assert torch.equal(load_vector(tmp_path / "one.safetensors").values, vectors[1].values)
+    save_vectors(tmp_path / "set.safetensors", VectorSet((vectors[1],)))
+    with pytest.raises(FileFormatError, match="holds no steering vector"):
+        load_vector(tmp_path / "set.safetensors")
+
+
+def test_a_set_that_lists_other_vectors_than_it_holds_is_refused(vectors, tmp_path):
+    path = tmp_path / "set.safetensors"
+    values = tensor_entries({"values.0": torch.zeros(32), "values.1": torch.zeros(32)})
+    for listed in ("[]", "[{}]", "{}", "[{}, {}]", "nonsense", "[" * 100_000):
+        write_safetensors(path, values, {"format": "glassbook-vectors/1", "vectors": listed})
+        with pytest.raises(FileFormatError, match="damaged"):
+            load_vectors(path)
+    write_safetensors(path, values, {"format": "glassbook-vectors/1"})
+    with pytest.raises(FileFormatError, match="damaged"):
+        load_vectors(path)

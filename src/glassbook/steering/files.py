@@ -11,14 +11,17 @@ from torch import Tensor
 
 from glassbook.core.errors import FileFormatError
 from glassbook.core.sites import Site
-from glassbook.files.safetensors import open_safetensors, write_safetensors
+from glassbook.files.reading import damaged
+from glassbook.files.safetensors import SafetensorsFile, open_safetensors, write_safetensors
 from glassbook.models.identity import Identity, tensor_bytes
 from glassbook.steering.operators import Operator, Positions
+from glassbook.steering.vector_set import Vectors, VectorSet
 from glassbook.steering.vectors import SteeringVector
 
 Entry = tuple[str, str, tuple[int, ...], memoryview]
 
 VECTOR_FORMAT = "glassbook-vector/1"
+SET_FORMAT = "glassbook-vectors/1"
 
 _STORED = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 
@@ -42,7 +45,11 @@ def tensor_entries(tensors: Mapping[str, Tensor]) -> list[Entry]:
 
 def vector_metadata(vector: SteeringVector) -> dict[str, str]:
     """Return everything that says what a vector is, for its file's metadata."""
-    facts = _VectorFacts(
+    return {"format": VECTOR_FORMAT} | metadata_of(msgspec.to_builtins(_facts(vector)))
+
+
+def _facts(vector: SteeringVector) -> _VectorFacts:
+    return _VectorFacts(
         site=str(vector.site),
         operator=vector.operator,
         positions=vector.positions,
@@ -51,7 +58,6 @@ def vector_metadata(vector: SteeringVector) -> dict[str, str]:
         identity=vector.identity,
         made=dict(vector.made),
     )
-    return {"format": VECTOR_FORMAT} | metadata_of(msgspec.to_builtins(facts))
 
 
 def metadata_of(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -72,16 +78,57 @@ def vector_entries(vector: SteeringVector) -> list[Entry]:
 def load_vector(path: str | Path) -> SteeringVector:
     """Return the steering vector that `save_vector` wrote; raise FileFormatError for a file that holds none."""
     with open_safetensors(path) as file:
-        said, info = file.metadata, file.tensors.get("values")
-        if said.get("format") != VECTOR_FORMAT or info is None or info.dtype != "F32" or len(info.shape) not in (1, 2):
-            raise FileFormatError(
-                f"'{path}' holds no steering vector of Glassbook; give a file that 'glassbook steer' wrote"
-            )
-        try:
-            known = {key: msgspec.json.decode(said[key]) for key in _VectorFacts.__struct_fields__ if key in said}
-            facts = msgspec.convert(known, type=_VectorFacts)
-        except msgspec.MsgspecError as fault:
-            raise FileFormatError(f"the metadata of '{path}' is damaged ({fault}); make the vector again") from fault
-        values = torch.from_numpy(file.read(info))
+        if file.metadata.get("format") != VECTOR_FORMAT:
+            raise _foreign(file)
+        facts = {key: _json(file, key) for key in _VectorFacts.__struct_fields__ if key in file.metadata}
+        return _vector(file, facts, "values")
+
+
+def save_vectors(path: str | Path, vectors: Vectors) -> None:
+    """Write a vector or a set of them to a safetensors file, all or nothing."""
+    if isinstance(vectors, SteeringVector):
+        return save_vector(path, vectors)
+    tensors = {f"values.{number}": vector.values.float() for number, vector in enumerate(vectors)}
+    facts = [msgspec.to_builtins(_facts(vector)) for vector in vectors]
+    return write_safetensors(path, tensor_entries(tensors), {"format": SET_FORMAT} | metadata_of({"vectors": facts}))
+
+
+def load_vectors(path: str | Path) -> Vectors:
+    """Return the vector or the set that `save_vectors` wrote; raise FileFormatError for a file that holds neither."""
+    with open_safetensors(path) as file:
+        if file.metadata.get("format") == SET_FORMAT:
+            listed = _json(file, "vectors")
+            if not isinstance(listed, list) or len(listed) != len(file.tensors):
+                raise damaged(file.path, f"it lists other vectors than the {len(file.tensors)} that it holds")
+            return VectorSet(tuple(_vector(file, facts, f"values.{i}") for i, facts in enumerate(listed)))
+    return load_vector(path)
+
+
+def _json(file: SafetensorsFile, key: str) -> Any:
+    try:
+        return msgspec.json.decode(file.metadata.get(key, ""))
+    except (msgspec.MsgspecError, RecursionError) as fault:
+        raise _damaged_facts(file, fault) from fault
+
+
+def _vector(file: SafetensorsFile, said: Any, name: str) -> SteeringVector:
+    """Return the vector whose numbers stand under `name`."""
+    info = file.tensors.get(name)
+    if info is None or info.dtype != "F32" or len(info.shape) not in (1, 2):
+        raise _foreign(file)
+    try:
+        facts = msgspec.convert(said, type=_VectorFacts)
+    except msgspec.MsgspecError as fault:
+        raise _damaged_facts(file, fault) from fault
     fields = {name: getattr(facts, name) for name in _VectorFacts.__struct_fields__}
-    return SteeringVector(**fields | {"site": Site.parse(facts.site), "values": values})
+    return SteeringVector(**fields | {"site": Site.parse(facts.site), "values": torch.from_numpy(file.read(info))})
+
+
+def _foreign(file: SafetensorsFile) -> FileFormatError:
+    return FileFormatError(
+        f"'{file.path}' holds no steering vector of Glassbook; give a file that 'glassbook steer' wrote"
+    )
+
+
+def _damaged_facts(file: SafetensorsFile, fault: Exception) -> FileFormatError:
+    return FileFormatError(f"the metadata of '{file.path}' is damaged ({fault}); make the vector again")
