@@ -1,5 +1,6 @@
 """A mixture computes only the experts that the router chose, obeys edits of the router, and measures its own balance."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -8,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForCausalLM
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
 from conformance.probes import WeightsRead
-from conformance.tiny import MIXTRAL, tiny_config, tiny_model
+from conformance.tiny import MIXTRAL, our_net_of, tiny_config, tiny_model, tiny_theirs
 from glassbook.activations.capture import capture
 from glassbook.core.sites import Site
 from glassbook.core.taps import IDLE, Edit, Span, Taps
@@ -149,6 +151,20 @@ def test_a_vector_may_steer_the_router_with_and_without_a_cache():
             tokens.append(token)
 
 
+def test_a_window_narrows_attention_as_in_transformers_with_and_without_a_cache():
+    theirs = tiny_theirs(MIXTRAL)
+    net = our_net_of(MIXTRAL, replace(CONFIG, windows=(4,) * CONFIG.n_layers), theirs.state_dict())
+    narrow = copy.deepcopy(theirs.config)
+    narrow.sliding_window = 4
+    expected = AutoModelForCausalLM.from_config(narrow, attn_implementation="eager").eval()
+    expected.load_state_dict(theirs.state_dict())
+    assert torch.allclose(net(TOKENS), expected(TOKENS).logits, atol=1e-4)
+    cache = net.new_cache(*TOKENS.shape)
+    parts = [net(part, cache=cache) for part in TOKENS.split((5, 1, 1, 4), 1)]
+    assert torch.allclose(torch.cat(parts, 1), net(TOKENS), atol=1e-4)
+    assert not torch.allclose(theirs(TOKENS).logits, expected(TOKENS).logits, atol=1e-2), "the control"
+
+
 def test_held_in_int8_the_experts_are_and_the_router_is_not():
     net = Mixtral(CONFIG)
     net.init_weights(0)
@@ -180,7 +196,20 @@ def test_the_load_balancing_loss_and_its_gradient_are_those_of_transformers(
     expected.backward()
     for one, other in zip(ours, theirs, strict=True):
         assert torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-7)
-        assert bool(one.grad.abs().max() > 1e-6) or n_experts == top_k or rows == 1
+
+
+def test_the_control_scores_and_masks_that_differ_have_another_loss_and_gradients_are_no_zeros():
+    logits = some(2, 7, 5).requires_grad_()
+    loss = load_balancing_loss([logits], 2)
+    loss.backward()
+    assert float(logits.grad.abs().max()) > 1e-3
+    is_real = torch.arange(7).expand(2, 7) < torch.tensor([[7], [3]])
+    for other in (
+        load_balancing_loss([-logits], 2),
+        load_balancing_loss([logits], 3),
+        load_balancing_loss([logits], 2, is_real),
+    ):
+        assert abs(float(other.detach() - loss.detach())) > 1e-2
 
 
 @pytest.mark.parametrize("top_k", [1, 2])

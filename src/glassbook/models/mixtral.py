@@ -39,7 +39,10 @@ class MixtralConfig(llama.LlamaConfig):
 
 
 class Mixture(Part):
-    """Experts, each an MLP of Llama's form, and the router that sends each token to `top_k` of them (section 2.1)."""
+    """Experts, each an MLP of Llama's form, and the router that sends each token to `top_k` of them (section 2.1).
+
+    Tokens that share an expert share its products, so the last bits of one may depend on which others are in the batch.
+    """
 
     def __init__(self, config: MixtralConfig) -> None:
         super().__init__()
