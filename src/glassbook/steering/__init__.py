@@ -7,7 +7,7 @@ from glassbook.steering.comparison import Effect, complete_both, measure_effect
 from glassbook.steering.controls import random_directions, random_like
 from glassbook.steering.directions import DIRECTIONS
 from glassbook.steering.effects import choice_log_odds
-from glassbook.steering.files import load_vector, load_vectors, save_vector, save_vectors
+from glassbook.steering.files import load_vector, save_vector
 from glassbook.steering.fluency import perplexity_ratio
 from glassbook.steering.formats.control_vector import load_control_vector, save_control_vector
 from glassbook.steering.recipes import actadd, actadd_set, direction, directions, mean_difference
@@ -34,7 +34,6 @@ __all__ = [
     "everywhere",
     "load_control_vector",
     "load_vector",
-    "load_vectors",
     "mean_difference",
     "measure_effect",
     "perplexity_ratio",
@@ -42,6 +41,5 @@ __all__ = [
     "random_like",
     "save_control_vector",
     "save_vector",
-    "save_vectors",
     "sweep",
 ]

@@ -1,7 +1,8 @@
 """Captured values and steering vectors as safetensors files that other people's programs read too."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from glassbook.core.errors import FileFormatError
+from glassbook.core.errors import FileFormatError, SiteError, VectorError
 from glassbook.core.sites import Site
 from glassbook.files.reading import damaged
 from glassbook.files.safetensors import SafetensorsFile, open_safetensors, write_safetensors
@@ -38,18 +39,50 @@ class _VectorFacts(msgspec.Struct, frozen=True):
     made: dict[str, Any]
 
 
+_FIELDS = _VectorFacts.__struct_fields__
+
+
 def tensor_entries(tensors: Mapping[str, Tensor]) -> list[Entry]:
     """Return tensors as `write_safetensors` and a Run take them."""
     return [(name, _STORED[value.dtype], tuple(value.shape), tensor_bytes(value)) for name, value in tensors.items()]
 
 
-def vector_metadata(vector: SteeringVector) -> dict[str, str]:
-    """Return everything that says what a vector is, for its file's metadata."""
-    return {"format": VECTOR_FORMAT} | metadata_of(msgspec.to_builtins(_facts(vector)))
+def metadata_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return facts as the metadata of a safetensors file, which holds text alone: each value as JSON."""
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in facts.items()}
 
 
-def _facts(vector: SteeringVector) -> _VectorFacts:
-    return _VectorFacts(
+def save_vector(path: str | Path, vectors: Vectors) -> None:
+    """Write a vector, or a set of them, to a safetensors file, all or nothing."""
+    if isinstance(vectors, VectorSet):
+        facts: dict[str, Any] = {"vectors": [_facts(vector) for vector in vectors]}
+        tensors = {f"values.{number}": vector.values for number, vector in enumerate(vectors)}
+        form = SET_FORMAT
+    else:
+        facts, tensors, form = _facts(vectors), {"values": vectors.values}, VECTOR_FORMAT
+    entries = tensor_entries({name: values.float() for name, values in tensors.items()})
+    write_safetensors(path, entries, {"format": form} | metadata_of(facts))
+
+
+def load_vector(path: str | Path) -> Vectors:
+    """Return the vector or the set that `save_vector` wrote; raise FileFormatError for a file that holds neither."""
+    with open_safetensors(path) as file:
+        form = file.metadata.get("format")
+        if form == VECTOR_FORMAT:
+            return _vector(file, {key: _json(file, key) for key in _FIELDS if key in file.metadata}, "values")
+        if form != SET_FORMAT:
+            raise _foreign(file)
+        listed = _json(file, "vectors")
+        if not isinstance(listed, list) or len(listed) != len(file.tensors):
+            raise damaged(file.path, f"it lists other vectors than the {len(file.tensors)} that it holds")
+        vectors = tuple(_vector(file, facts, f"values.{number}") for number, facts in enumerate(listed))
+        with _naming(file):
+            return VectorSet(vectors)
+
+
+def _facts(vector: SteeringVector) -> dict[str, Any]:
+    """Return everything that says what a vector is, without its numbers."""
+    facts = _VectorFacts(
         site=str(vector.site),
         operator=vector.operator,
         positions=vector.positions,
@@ -58,50 +91,7 @@ def _facts(vector: SteeringVector) -> _VectorFacts:
         identity=vector.identity,
         made=dict(vector.made),
     )
-
-
-def metadata_of(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return facts as the metadata of a safetensors file, which holds text alone: each value as JSON."""
-    return {key: json.dumps(value, ensure_ascii=False) for key, value in facts.items()}
-
-
-def save_vector(path: str | Path, vector: SteeringVector) -> None:
-    """Write a steering vector to a safetensors file, all or nothing."""
-    write_safetensors(path, vector_entries(vector), vector_metadata(vector))
-
-
-def vector_entries(vector: SteeringVector) -> list[Entry]:
-    """Return the numbers of a vector as a file holds them, in float32."""
-    return tensor_entries({"values": vector.values.float()})
-
-
-def load_vector(path: str | Path) -> SteeringVector:
-    """Return the steering vector that `save_vector` wrote; raise FileFormatError for a file that holds none."""
-    with open_safetensors(path) as file:
-        if file.metadata.get("format") != VECTOR_FORMAT:
-            raise _foreign(file)
-        facts = {key: _json(file, key) for key in _VectorFacts.__struct_fields__ if key in file.metadata}
-        return _vector(file, facts, "values")
-
-
-def save_vectors(path: str | Path, vectors: Vectors) -> None:
-    """Write a vector or a set of them to a safetensors file, all or nothing."""
-    if isinstance(vectors, SteeringVector):
-        return save_vector(path, vectors)
-    tensors = {f"values.{number}": vector.values.float() for number, vector in enumerate(vectors)}
-    facts = [msgspec.to_builtins(_facts(vector)) for vector in vectors]
-    return write_safetensors(path, tensor_entries(tensors), {"format": SET_FORMAT} | metadata_of({"vectors": facts}))
-
-
-def load_vectors(path: str | Path) -> Vectors:
-    """Return the vector or the set that `save_vectors` wrote; raise FileFormatError for a file that holds neither."""
-    with open_safetensors(path) as file:
-        if file.metadata.get("format") == SET_FORMAT:
-            listed = _json(file, "vectors")
-            if not isinstance(listed, list) or len(listed) != len(file.tensors):
-                raise damaged(file.path, f"it lists other vectors than the {len(file.tensors)} that it holds")
-            return VectorSet(tuple(_vector(file, facts, f"values.{i}") for i, facts in enumerate(listed)))
-    return load_vector(path)
+    return dict(msgspec.to_builtins(facts))
 
 
 def _json(file: SafetensorsFile, key: str) -> Any:
@@ -120,8 +110,18 @@ def _vector(file: SafetensorsFile, said: Any, name: str) -> SteeringVector:
         facts = msgspec.convert(said, type=_VectorFacts)
     except msgspec.MsgspecError as fault:
         raise _damaged_facts(file, fault) from fault
-    fields = {name: getattr(facts, name) for name in _VectorFacts.__struct_fields__}
-    return SteeringVector(**fields | {"site": Site.parse(facts.site), "values": torch.from_numpy(file.read(info))})
+    fields = {name: getattr(facts, name) for name in _FIELDS}
+    with _naming(file):
+        return SteeringVector(**fields | {"site": Site.parse(facts.site), "values": torch.from_numpy(file.read(info))})
+
+
+@contextmanager
+def _naming(file: SafetensorsFile) -> Iterator[None]:
+    """Turn what is wrong with a vector into what is wrong with its file."""
+    try:
+        yield
+    except (SiteError, VectorError) as fault:
+        raise FileFormatError(f"'{file.path}' holds no vector that can be used: {fault}") from fault
 
 
 def _foreign(file: SafetensorsFile) -> FileFormatError:
