@@ -132,8 +132,8 @@ REFUSED_LLAMAS = {
     "sliding_window": 128,
     "partial_rotary_factor": 0.5,
     "quantization_config": {"quant_method": "gptq"},
-    "rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0},
-    "rope_scaling": {"type": "linear", "factor": 2.0},
+    "rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4, "factor": 8.0},
+    "rope_scaling": {"type": "dynamic", "factor": 2.0},
 }
 ACCEPTED_LLAMAS = {
     "hidden_act": "silu",
@@ -170,7 +170,7 @@ def test_what_our_gpt2_does_not_do_is_refused_by_name(key, wrong, tmp_path):
 
 def test_an_architecture_that_we_lack_is_named_with_ours(tmp_path):
     _, folder = random_llama(LlamaShape(n_layers=1), 0, tmp_path)
-    with pytest.raises(ModelError, match=r"'mamba'.*llama, gpt2.*gpt_neox.*mixtral.*gb\.wrap"):
+    with pytest.raises(ModelError, match=r"'mamba'.*llama, mistral.*gemma3_text, gpt2.*gpt_neox.*mixtral.*gb\.wrap"):
         open_model(configure(folder, model_type="mamba"))
 
 

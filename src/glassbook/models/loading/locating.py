@@ -60,16 +60,18 @@ def _open_gguf(path: Path) -> Checkpoint:
 
 def _open_folder(folder: Path, weights: list[Path], stated: str) -> Checkpoint:
     place = f"'{folder / 'config.json'}'"
-    said = _read_config(folder)
-    if own_folder.is_ours(said):
-        return _open_own(folder, own_folder.describe(said, place))
+    whole = _read_config(folder)
+    if own_folder.is_ours(whole):
+        return _open_own(folder, own_folder.describe(whole, place))
+    said = huggingface.text_part(whole)
     dialect = huggingface.find_dialect(said, place)
     fields = huggingface.read_fields(dialect, said, place)
     files = weights or _weights_of(folder)
     reader = SafetensorsReader(files[0] if len(files) == 1 else folder, [open_safetensors(file) for file in files])
     stated = stated or huggingface.name_of(said)
     origin = origin_of(stated) or f"weights {hash_json([sha256_file(file) for file in files])}"
-    facts = Facts(name=display_name(stated) or folder.resolve().name, origin=origin)
+    name = display_name(stated) or folder.resolve().name
+    facts = Facts(name=name if said is whole else f"{name} (its text tower)", origin=origin)
     net = draft(dialect.architecture, fields, reader, place)
     return understand(net, dialect, reader, facts, _read_tokenizer(folder))
 

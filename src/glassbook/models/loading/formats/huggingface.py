@@ -8,47 +8,8 @@ from glassbook.core.errors import ModelError
 from glassbook.models.architectures import unknown_architecture
 from glassbook.models.gpt2 import ACTIVATIONS
 from glassbook.models.loading.dialect import Dialect, Rule, translate
-
-LLAMA = Dialect(
-    architecture="llama",
-    keys={
-        "num_hidden_layers": "n_layers",
-        "hidden_size": "d_model",
-        "num_attention_heads": "n_heads",
-        "num_key_value_heads": "n_kv_heads",
-        "head_dim": "d_head",
-        "intermediate_size": "d_mlp",
-        "vocab_size": "d_vocab",
-        "max_position_embeddings": "n_ctx",
-        "rms_norm_eps": "norm_eps",
-        "tie_word_embeddings": "tied_embeddings",
-    },
-    defaults={"n_kv_heads": None, "d_head": None, "n_ctx": 2048, "norm_eps": 1e-6, "tied_embeddings": False},
-    demands={
-        "hidden_act": ("silu", "swish"),
-        "attention_bias": (False,),
-        "mlp_bias": (False,),
-        "partial_rotary_factor": (1.0,),
-        "sliding_window": (),
-        "quantization_config": (),
-    },
-    rules=(
-        Rule("embed_tokens.weight", "embed.weight"),
-        Rule("layers.{layer}.input_layernorm.weight", "blocks.{layer}.ln1.weight"),
-        Rule("layers.{layer}.self_attn.q_proj.weight", "blocks.{layer}.attn.qkv.weight", "q"),
-        Rule("layers.{layer}.self_attn.k_proj.weight", "blocks.{layer}.attn.qkv.weight", "k"),
-        Rule("layers.{layer}.self_attn.v_proj.weight", "blocks.{layer}.attn.qkv.weight", "v"),
-        Rule("layers.{layer}.self_attn.o_proj.weight", "blocks.{layer}.attn.out.weight"),
-        Rule("layers.{layer}.post_attention_layernorm.weight", "blocks.{layer}.ln2.weight"),
-        Rule("layers.{layer}.mlp.gate_proj.weight", "blocks.{layer}.mlp.gate_up.weight", "gate"),
-        Rule("layers.{layer}.mlp.up_proj.weight", "blocks.{layer}.mlp.gate_up.weight", "up"),
-        Rule("layers.{layer}.mlp.down_proj.weight", "blocks.{layer}.mlp.down.weight"),
-        Rule("norm.weight", "ln_final.weight"),
-        Rule("lm_head.weight", "unembed.weight"),
-    ),
-    prefixes=("model.",),
-    ignored=(r"(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq",),
-)
+from glassbook.models.loading.formats.huggingface_llama import LLAMA, LLAMAS, family_fields
+from glassbook.models.loading.formats.huggingface_rope import rope_table, scaling_of
 
 GPT2 = Dialect(
     architecture="gpt2",
@@ -168,7 +129,17 @@ MIXTRAL = replace(
     ),
 )
 
-DIALECTS = {"llama": LLAMA, "gpt2": GPT2, "gpt_neox": GPT_NEOX, "mixtral": MIXTRAL}
+DIALECTS = LLAMAS | {"gpt2": GPT2, "gpt_neox": GPT_NEOX, "mixtral": MIXTRAL}
+_TEXT_TYPES = {"gemma3": "gemma3_text"}
+
+
+def text_part(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a `config.json` says of the text tower, where the model has others beside it; else all that it says."""
+    text, name = said.get("text_config"), said.get("model_type")
+    if not isinstance(text, Mapping) or name not in _TEXT_TYPES:
+        return said
+    shared = {key: said[key] for key in ("_name_or_path", "quantization_config", "tie_word_embeddings") if key in said}
+    return {**shared, **text, "model_type": _TEXT_TYPES[name]}
 
 
 def find_dialect(said: Mapping[str, Any], place: str) -> Dialect:
@@ -197,7 +168,11 @@ def read_fields(dialect: Dialect, said: Mapping[str, Any], place: str) -> dict[s
         fields |= _partial_rotation(said, fields["d_head"], place)
     else:
         fields["n_kv_heads"] = fields["n_kv_heads"] or n_heads
-        fields["rope_base"] = _rope_base(said, place, 1e6 if dialect is MIXTRAL else 1e4)
+        fields |= (
+            _mixtral_rope(said, place)
+            if dialect is MIXTRAL
+            else family_fields(said["model_type"], said, fields["n_layers"], place)
+        )
     return fields
 
 
@@ -219,14 +194,10 @@ def _partial_rotation(said: Mapping[str, Any], d_head: int, place: str) -> dict[
     return {"d_rotary": int(share * d_head), "rope_base": base}
 
 
-def _rope_base(said: Mapping[str, Any], place: str, default: float) -> Any:
-    """Return the base of the rotary angles, which releases of transformers have written in three ways."""
-    rope = _rope(said, place)
-    if (rope.get("partial_rotary_factor") or 1.0) != 1.0:
-        raise ModelError(
-            f"{place} turns only a part of each head (partial_rotary_factor); open a model that turns all of it"
-        )
-    return rope.get("rope_theta") or said.get("rope_theta") or default
+def _mixtral_rope(said: Mapping[str, Any], place: str) -> dict[str, Any]:
+    rope = rope_table(said, place)
+    base = rope.get("rope_theta") or said.get("rope_theta") or 1e6
+    return {"rope_base": base, "rope_scaling": scaling_of(rope, said.get("max_position_embeddings"), place)}
 
 
 def _rope(said: Mapping[str, Any], place: str) -> Mapping[str, Any]:
@@ -237,6 +208,6 @@ def _rope(said: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     kind = rope.get("rope_type") or rope.get("type") or "default"
     if kind != "default":
         raise ModelError(
-            f"{place} scales its rotary angles ({str(kind)[:60]}), which is not done here; open another model"
+            f"{place} scales its rotary angles ({str(kind)[:60]}), which our gpt_neox does not do; open another model"
         )
     return rope
