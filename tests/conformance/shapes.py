@@ -172,11 +172,11 @@ ROWS: dict[str, Row] = {
                 n_layers=2, d_model=24, n_heads=4, d_head=8, d_mlp=20, d_vocab=80, n_ctx=16, norm_eps=1e-5,
                 tied_embeddings=False, n_kv_heads=2, n_experts=4, top_k=2,
             ),
-            "three of eight experts, tied": MixtralConfig(
-                n_layers=2, d_model=32, n_heads=4, d_head=8, d_mlp=24, d_vocab=80, n_ctx=64, norm_eps=1e-6,
+            "three of eight experts, one layer, tied": MixtralConfig(
+                n_layers=1, d_model=32, n_heads=4, d_head=8, d_mlp=24, d_vocab=80, n_ctx=64, norm_eps=1e-6,
                 tied_embeddings=True, n_kv_heads=1, n_experts=8, top_k=3, rope_base=10000.0,
             ),
-            "three of three experts, one layer": MixtralConfig(
+            "three of three experts": MixtralConfig(
                 n_layers=1, d_model=32, n_heads=2, d_head=16, d_mlp=36, d_vocab=50, n_ctx=32, norm_eps=1e-5,
                 tied_embeddings=False, n_kv_heads=2, n_experts=3, top_k=3,
             ),
