@@ -132,7 +132,7 @@ def _heat_map() -> HeatMap:
     )
 
 
-LAYERS, STRENGTHS = tuple(range(4, 20, 2)), (0.5, 1, 2, 4, 8)
+LAYERS, STRENGTHS = (4, 8, 10, 12, 16), (0.5, 1, 2, 4)
 
 
 def _grids() -> tuple[list[list[float]], list[list[float]]]:
@@ -145,7 +145,7 @@ def _grids() -> tuple[list[list[float]], list[list[float]]]:
 def _sweep_map() -> SweepMap:
     effects, costs = _grids()
     said = "the user's function raised ValueError: no answer in the text"
-    effects[1][4] = effects[6][3] = said
+    effects[0][3] = effects[4][2] = said
     return SweepMap(
         title="Effect and cost by layer and strength",
         caption="Shift of the log-odds on the half of the items that the choice is made on, and what it costs on unrelated text.",
@@ -159,8 +159,8 @@ def _sweep_map() -> SweepMap:
         unit="nats",
         cost="Perplexity ratio",
         budget=1.1,
-        chosen=(4, 2),
-        neighbors=[(4, 1), (4, 3)],
+        chosen=(3, 2),
+        neighbors=[(3, 1), (3, 3)],
     )
 
 
@@ -183,10 +183,10 @@ def _frontier() -> Frontier:
         unit="nats",
         cost="Perplexity ratio on unrelated text",
         budget=1.1,
-        chosen=cells.index((4, 2)),
+        chosen=cells.index((3, 2)),
         prompting=Point(name="prompting", effect=2.2, cost=None),
         randoms=[
-            Point(name=f"random {i}", effect=0.4 * math.sin(9.1 * i), cost=1.04 + 0.05 * math.sin(i)) for i in range(20)
+            Point(name=f"random {i}", effect=0.4 * math.sin(9.1 * i), cost=1.04 + 0.05 * math.sin(i)) for i in range(10)
         ],
     )
 

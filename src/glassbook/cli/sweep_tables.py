@@ -5,6 +5,7 @@ from statistics import median
 
 from glassbook.stats import bootstrap_difference
 from glassbook.steering.sweep_result import Outcome, Sweep, Written
+from glassbook.views.numbers import spell
 from glassbook.views.table import Cell, Table
 
 _N_RANDOM_SHOWN = 2
@@ -41,7 +42,9 @@ def _against_prompting(found: Sweep) -> str:
     if len(ours) != len(found.prompted):
         return f"{told} could not be compared item by item."
     gap = bootstrap_difference(ours, found.prompted, seed=int(found.settings.get("seed", 0)))
-    return f"{told}: steering minus prompting, item by item, is {gap} {found.unit}."
+    ends = f"{100 * gap.level:g} % interval {spell(gap.low)} to {spell(gap.high)}"
+    apart = "" if gap.excludes(0.0) else ", which does not tell the two apart"
+    return f"{told}: steering minus prompting, item by item, is {spell(gap.estimate, found.unit)} ({ends}){apart}."
 
 
 def _failures(found: Sweep) -> str:

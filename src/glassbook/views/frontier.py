@@ -56,7 +56,9 @@ class Frontier(View, frozen=True, kw_only=True, tag="frontier"):
         unit = f" ({self.unit})" if self.unit else ""
         effects = fit_scale([point.effect for point in self._all() if is_drawable(point.cost)])
         frame = Frame(self._costs(), effects, self.cost, f"{self.effect}{unit}")
-        drawing = frame.draw(join(*self._lines(frame), *self._marks(frame), self._name(frame)), self._summary())
+        drawing = frame.draw(
+            join(self._path(frame), *self._marks(frame), *self._thresholds(frame), self._name(frame)), self._summary()
+        )
         finding = element("p", self._summary(), class_="finding")
         return join(self._legend(), drawing, finding, note(self._remarks()), self._numbers())
 
@@ -87,11 +89,14 @@ class Frontier(View, frozen=True, kw_only=True, tag="frontier"):
     def _chosen(self) -> Point | None:
         return self.points[self.chosen] if self.chosen is not None and 0 <= self.chosen < len(self.points) else None
 
-    def _lines(self, frame: Frame) -> list[Markup]:
+    def _path(self, frame: Frame) -> Markup | None:
         path = [place for point in self._along() if (place := self._place(frame, point))]
         corners = " ".join(f"{coordinate(x)},{coordinate(y)}" for x, y in path)
         line = element("polyline", points=corners, class_="curve series-0", vector_effect="non-scaling-stroke")
-        drawn = [stretched(line)] if len(path) > 1 else []
+        return stretched(line) if len(path) > 1 else None
+
+    def _thresholds(self, frame: Frame) -> list[Markup]:
+        drawn = []
         if is_drawable(self.budget):
             drawn.append(threshold(frame, f"budget {spell(self.budget)}", x=self.budget))
         only = self.prompting

@@ -82,7 +82,7 @@ class LineChart(View, frozen=True, kw_only=True, tag="line-chart"):
         frame = self._frame(drawn)
         lines = [self._threshold(frame, one) for one in self.thresholds]
         marks = [self._curve(frame, index, series) for index, series in enumerate(drawn)]
-        drawing = frame.draw(join(*lines, *marks), self._summary())
+        drawing = frame.draw(join(*marks, *lines), self._summary())
         return join(self._legend(), drawing, note(self._remarks()), self._numbers())
 
     def _drawable(self, series: Series) -> Series:

@@ -73,11 +73,13 @@ def fit_log_scale(values: Iterable[Number], n_ticks: int = 5) -> Scale:
     first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
     decades = range(first, last + 1)
     choices = [[factor * 10.0**power for power in decades for factor in factors] for factors in _LOG_TICKS]
-    inside = [[tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)] for ticks in choices]
-    # The finest ticks that are not too many; ends that are far apart have powers of ten alone, and not each of them.
-    ticks = next(
-        (ticks for ticks in inside if len(ticks) <= n_ticks + 1), inside[-1][:: max(1, len(decades) // n_ticks)]
-    )
+    doubled = [2.0**power for power in range(math.floor(math.log2(low)), math.ceil(math.log2(high)) + 1)]
+    inside = [
+        [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)] for ticks in (doubled, *choices)
+    ]
+    # Doubled ticks or finer ones, as few as can be read; ends that are far apart have powers of ten, and not each of them.
+    fit = [ticks for ticks in inside if 3 <= len(ticks) <= n_ticks + 1]
+    ticks = fit[0] if fit else inside[-1][:: max(1, len(decades) // n_ticks)]
     return Scale(low, high, tuple(ticks) if len(ticks) > 1 else (low, high), is_log=True)
 
 
