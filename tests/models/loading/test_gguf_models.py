@@ -167,9 +167,9 @@ def test_the_two_readers_of_gguf_agree_about_a_whole_model(llama, tmp_path):
 
 
 REFUSED = {
-    "llama.rope.scaling.type": ("linear", "none"),
-    "llama.rope.scaling.factor": (4.0, 1.0),
-    "llama.attention.sliding_window": (4096, 0),
+    "llama.rope.scaling.type": ("longrope", "none"),
+    "llama.rope.scale_linear": (4.0, 1.0),
+    "llama.attention.clamp_kqv": (8.0, 0.0),
     "llama.rope.dimension_count": (4, 8),
     "llama.attention.value_length": (4, 8),
 }
@@ -190,7 +190,7 @@ def test_tensors_that_our_llama_does_not_have_are_refused_by_name(tmp_path):
     shape = LlamaShape(n_layers=1)
     net, _ = random_llama(shape, 0, tmp_path / "hf")
     tensors = llama_tensors(net, shape)
-    for name in ("rope_freqs.weight", "blk.0.attn_q.bias"):
+    for name in ("rope_factors_long.weight", "blk.0.attn_q.bias"):
         with pytest.raises(ModelError, match=name):
             open_model(write(tmp_path / "bad.gguf", llama_metadata(shape), tensors | {name: np.ones(4, np.float32)}))
     open_model(write(tmp_path / "good.gguf", llama_metadata(shape), tensors))
@@ -198,7 +198,7 @@ def test_tensors_that_our_llama_does_not_have_are_refused_by_name(tmp_path):
 
 def test_an_architecture_that_we_lack_is_named_with_ours(tmp_path):
     metadata = {"general.architecture": "rwkv6"}
-    with pytest.raises(ModelError, match=r"'rwkv6'.*llama, gpt2, gptneox.*gb\.wrap"):
+    with pytest.raises(ModelError, match=r"'rwkv6'.*llama, qwen2.*gemma3, gpt2, gptneox.*gb\.wrap"):
         open_model(write(tmp_path / "bad.gguf", metadata, {"token_embd.weight": np.ones((2, 2), np.float32)}))
 
 

@@ -139,6 +139,8 @@ ARRANGEMENTS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "transposed": lambda part, _: part.T,
     "rotary pairs": _rotary_pairs,
     "head by head": _head_by_head,
+    # llama.cpp's files of Gemma hold what its norms multiply by, 1 + weight.
+    "one more": lambda part, _: part,
 }
 
 
@@ -165,6 +167,8 @@ class Filler:
             target = view[first : first + step]
             chunk = target if is_direct else self._chunk(dtype, target.shape)
             self.reader.read(piece.tensor, piece.skip + first * stored_rows, chunk)
+            if piece.stored == "one more":
+                chunk -= 1
             converted = chunk.to(part.dtype)
             self._check(piece.tensor, converted, chunk)
             if not is_direct:

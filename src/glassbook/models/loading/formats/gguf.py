@@ -12,52 +12,9 @@ from glassbook.core.errors import ModelError
 from glassbook.files.gguf import GGUFFile
 from glassbook.models.architectures import unknown_architecture
 from glassbook.models.loading.dialect import Dialect, Rule, translate
+from glassbook.models.loading.formats.gguf_llama import LLAMA, LLAMAS, family_fields
 
 _UNQUANTIZED = ("F32", "F16", "BF16")
-
-LLAMA = Dialect(
-    architecture="llama",
-    keys={
-        "llama.block_count": "n_layers",
-        "llama.embedding_length": "d_model",
-        "llama.attention.head_count": "n_heads",
-        "llama.attention.head_count_kv": "n_kv_heads",
-        "llama.attention.key_length": "d_head",
-        "llama.feed_forward_length": "d_mlp",
-        "llama.context_length": "n_ctx",
-        "llama.attention.layer_norm_rms_epsilon": "norm_eps",
-        "llama.rope.freq_base": "rope_base",
-    },
-    defaults={"n_kv_heads": None, "d_head": None, "rope_base": 10000.0},
-    demands={
-        "llama.rope.scaling.type": ("none",),
-        "llama.rope.scaling.factor": (1.0,),
-        "llama.rope.scale_linear": (1.0,),
-        "llama.expert_count": (0,),
-        "llama.attention.sliding_window": (0,),
-        "llama.attention.clamp_kqv": (0.0,),
-        "llama.attention.causal": (True,),
-        "llama.logit_scale": (1.0,),
-        "llama.embedding_scale": (1.0,),
-        "llama.residual_scale": (1.0,),
-        "llama.attention.scale": (0.0,),
-        "llama.use_parallel_residual": (False,),
-    },
-    rules=(
-        Rule("token_embd.weight", "embed.weight"),
-        Rule("blk.{layer}.attn_norm.weight", "blocks.{layer}.ln1.weight"),
-        Rule("blk.{layer}.attn_q.weight", "blocks.{layer}.attn.qkv.weight", "q", "rotary pairs"),
-        Rule("blk.{layer}.attn_k.weight", "blocks.{layer}.attn.qkv.weight", "k", "rotary pairs"),
-        Rule("blk.{layer}.attn_v.weight", "blocks.{layer}.attn.qkv.weight", "v"),
-        Rule("blk.{layer}.attn_output.weight", "blocks.{layer}.attn.out.weight"),
-        Rule("blk.{layer}.ffn_norm.weight", "blocks.{layer}.ln2.weight"),
-        Rule("blk.{layer}.ffn_gate.weight", "blocks.{layer}.mlp.gate_up.weight", "gate"),
-        Rule("blk.{layer}.ffn_up.weight", "blocks.{layer}.mlp.gate_up.weight", "up"),
-        Rule("blk.{layer}.ffn_down.weight", "blocks.{layer}.mlp.down.weight"),
-        Rule("output_norm.weight", "ln_final.weight"),
-        Rule("output.weight", "unembed.weight"),
-    ),
-)
 
 GPT2 = Dialect(
     architecture="gpt2",
@@ -133,7 +90,7 @@ MIXTRAL = replace(
     ),
 )
 
-DIALECTS = {"llama": LLAMA, "gpt2": GPT2, "gptneox": GPT_NEOX}
+DIALECTS = LLAMAS | {"gpt2": GPT2, "gptneox": GPT_NEOX}
 
 
 def find_dialect(file: GGUFFile) -> Dialect:
@@ -148,14 +105,10 @@ def read_fields(dialect: Dialect, file: GGUFFile) -> dict[str, Any]:
     """Return our configuration fields; raise ModelError for what our network does not do."""
     place = f"'{file.path}'"
     fields = translate(dialect, file.metadata, place)
-    if "rope_freqs.weight" in file.tensors:
-        raise ModelError(
-            f"{place} scales its rotary angles (rope_freqs.weight), which is not done here; open another model"
-        )
     fields["d_vocab"] = _vocabulary(file, place)
     fields["tied_embeddings"] = "output.weight" not in file.tensors
     _complete_heads(dialect, fields, file.metadata, place)
-    return fields
+    return fields if dialect in (GPT2, GPT_NEOX) else fields | family_fields(fields, file, place)
 
 
 def name_of(metadata: Mapping[str, Any]) -> str:
@@ -196,7 +149,8 @@ def _complete_heads(dialect: Dialect, fields: dict[str, Any], metadata: Mapping[
         return
     if fields["n_kv_heads"] is None:
         fields["n_kv_heads"] = n_heads
-    for key in ("llama.rope.dimension_count", "llama.attention.value_length"):
+    for name in ("rope.dimension_count", "attention.value_length"):
+        key = f"{metadata['general.architecture']}.{name}"
         if metadata.get(key, fields["d_head"]) != fields["d_head"]:
             raise ModelError(
                 f"{place} asks for {key} = {metadata[key]} with heads of {fields['d_head']}, which is not done here; "
