@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 
 import gguf
@@ -106,10 +107,40 @@ CASES = {
         steer(*ACTADD, "--site", "L1.resid_pre"),
     ),
     "no Site for a vector": (steer(*ACTADD), ["--site"], steer(*ACTADD, "--site", "L1.resid_pre")),
-    "two Sites for a vector": (
-        steer(*ACTADD, "--site", "L*.resid_pre"),
-        ["names 3 Sites"],
+    "an empty range of layers": (
+        steer(*ACTADD, "--site", "L2-1.resid_pre"),
+        ["L2-1.resid_pre", "names no layers"],
+        steer(*ACTADD, "--site", "L1-2.resid_pre"),
+    ),
+    "unknown direction": (
+        steer("--contrast", "PAIRS", "--site", "L1.resid_pre", "--direction", "pcaa"),
+        ["pcaa", "did you mean 'pca'", "logistic"],
+        steer("--contrast", "PAIRS", "--site", "L1.resid_pre", "--direction", "pca"),
+    ),
+    "a direction of a pair of prompts": (
+        steer(*ACTADD, "--site", "L1.resid_pre", "--direction", "pca"),
+        ["--direction", "--contrast"],
         steer(*ACTADD, "--site", "L1.resid_pre"),
+    ),
+    "a token that texts do not have": (
+        steer("--contrast", "PAIRS", "--site", "L1.resid_pre", "--token", "20"),
+        ["text 0 of the positives", "no position 20"],
+        steer("--contrast", "PAIRS", "--site", "L1.resid_pre", "--token", "-2"),
+    ),
+    "a pair that tokenizes to nothing": (
+        steer("--contrast", "EMPTY_PAIRS", "--site", "L1.resid_pre"),
+        ["text 1 of the negatives, ''", "is empty"],
+        steer("--contrast", "PAIRS", "--site", "L1.resid_pre"),
+    ),
+    "one pair for a probe": (
+        steer("--contrast", "ONE_PAIR", "--site", "L1.resid_pre", "--direction", "logistic"),
+        ["at least two of each"],
+        steer("--contrast", "PAIRS", "--site", "L1.resid_pre", "--direction", "logistic"),
+    ),
+    "a whole projection of a neuron": (
+        steer("--contrast", "PAIRS", "--site", "L1.mlp_post.N3", "--operator", "project"),
+        ["project", "a single number"],
+        steer("--contrast", "PAIRS", "--site", "L1.mlp_post.N3", "--operator", "clamp"),
     ),
     "a pair without difference": (
         steer("--plus", "Love", "--minus", "Love", "--site", "L1.resid_pre"),
@@ -142,7 +173,10 @@ FOUND_AT_WORK = {
     "vector of another model",
     "vector file of something else",
     "no Site for a vector",
-    "two Sites for a vector",
+    "a token that texts do not have",
+    "a pair that tokenizes to nothing",
+    "one pair for a probe",
+    "a whole projection of a neuron",
     "a pair without difference",
     "unknown contrast set",
 }
@@ -167,7 +201,16 @@ def places(tiny, tmp_path_factory):
     found["LACKING_FOLDER"] = copied(sound, folder / "lacking")
     del state["model.norm.weight"]
     save_file(state, folder / "lacking/model.safetensors")
-    return found | vectors(folder)
+    return found | vectors(folder) | pairs(folder)
+
+
+def pairs(folder):
+    sound = [("a good day", "a bad day"), ("so kind", "so mean"), ("glad", "sad")]
+    sets = {"PAIRS": sound, "ONE_PAIR": sound[:1], "EMPTY_PAIRS": [sound[0], ("glad", "")]}
+    for name, rows in sets.items():
+        lines = [json.dumps({"positive": one, "negative": other}) for one, other in rows]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
+    return {name: folder / f"{name}.jsonl" for name in sets}
 
 
 def vectors(folder):

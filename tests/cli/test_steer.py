@@ -1,19 +1,25 @@
 """`glassbook steer` shows what the library measures, and leaves a Run that can be read, checked and used again."""
 
 import json
+import re
+from typing import get_type_hints
 
 import pytest
 import torch
 
 from glassbook.cli.steering_experiment import parse_positions, unrelated_windows
+from glassbook.cli.steering_options import Acting, Recipe
 from glassbook.core.errors import InputError
 from glassbook.models.loading.opening import open_model
 from glassbook.runs.index import find_run
 from glassbook.runs.reading import StoredRun
 from glassbook.steering.comparison import measure_effect, say
-from glassbook.steering.files import load_vector
+from glassbook.steering.directions import DIRECTIONS
+from glassbook.steering.files import load_vector, save_vector
 from glassbook.steering.fluency import perplexity_ratio
-from glassbook.steering.recipes import actadd, mean_difference
+from glassbook.steering.operators import OPERATORS
+from glassbook.steering.recipes import actadd, direction, mean_difference
+from glassbook.steering.vector_set import everywhere
 from glassbook.tasks.contrast import ChoiceItem
 
 PROMPT = "The king"
@@ -165,3 +171,53 @@ def open_text() -> list[str]:
     from glassbook.text.corpora import open_corpus
 
     return list(open_corpus("alice"))
+
+
+def test_several_sites_make_a_set_that_is_kept_and_steers_again(cli, ask, tiny):
+    sites = ["--site", "L0-1.resid_post", "--site", "L2.H1.z"]
+    said = cli(*ask, *PAIR[:-2], *sites, "--strength", 2, "--json").json()
+    wanted = ["L0.resid_post", "L1.resid_post", "L2.H1.z"]
+    assert [one["site"] for one in said["vector"]["set"]] == wanted
+    assert [one["strength"] for one in said["vector"]["set"]] == [2.0] * 3
+    path = kept(said).folder / "artifacts" / "vector-0.safetensors"
+    assert load_vector(path).sites == open_model(tiny).sites(wanted)
+    again = cli(*ask, "--vector", path, "--json").json()
+    assert again["effect"]["steered"] == said["effect"]["steered"]
+    part = cli(*ask, "--vector", path, "--site", "L1.resid_post", "--json").json()
+    assert part["vector"]["site"] == "L1.resid_post"
+    assert part["effect"]["steered"] != said["effect"]["steered"]
+
+
+def test_a_vector_from_a_file_stands_at_every_site_that_is_given(cli, ask, tiny, tmp_path):
+    model = open_model(tiny)
+    vector = mean_difference(model, ["good", "kind"], ["bad", "mean"], "L1.resid_post")
+    save_vector(tmp_path / "v.safetensors", vector)
+    how = ["--vector", tmp_path / "v.safetensors", "--operator", "ablate", "--site", "L*.resid_post", "--json"]
+    said = cli(*ask, *how).json()
+    ablated = everywhere(model, vector.with_(operator="ablate"), "L*.resid_post")
+    assert [one["operator"] for one in said["vector"]["set"]] == ["ablate"] * 3
+    assert said["effect"]["steered"] == measure_effect(model, ablated, CHOICES, label="", n_random=1).steered
+
+
+@pytest.mark.parametrize("kind", list(DIRECTIONS))
+def test_every_direction_can_be_asked_for_by_name(cli, ask, tiny, tmp_path, kind):
+    good, bad = ["a good day", "a kind word", "so glad"], ["a bad day", "a mean word", "how sad"]
+    (tmp_path / "good.txt").write_text("\n".join(good))
+    (tmp_path / "bad.txt").write_text("\n".join(bad))
+    sides = ["--positives", tmp_path / "good.txt", "--negatives", tmp_path / "bad.txt"]
+    how = ["--direction", kind, "--token", -2, "--site", "L2.resid_post", "--choices", "none", "--json"]
+    said = cli(*ask, *sides, *how).json()
+    vector = load_vector(kept(said).folder / "artifacts" / "vector-0.safetensors")
+    expected = direction(open_model(tiny), good, bad, "L2.resid_post", kind, position=-2)
+    assert torch.equal(vector.values, expected.values)
+    assert said["vector"]["made"]["recipe"] == kind and said["label"].startswith(kind.replace("-", " "))
+
+
+def test_the_help_names_every_operator_and_every_direction():
+    hints = (
+        get_type_hints(Acting, include_extras=True)["operator"],
+        get_type_hints(Recipe, include_extras=True)["direction"],
+    )
+    for hint, names in zip(hints, (OPERATORS, DIRECTIONS), strict=True):
+        said = re.findall(r"[a-z]+(?:-[a-z]+)*", hint.__metadata__[0].help)
+        assert set(names) <= set(said)

@@ -28,8 +28,10 @@ def steer(
     """Steer a continuation, and measure the effect.
 
     The vector comes from a pair of prompts (--plus, --minus), from two sets of texts (--contrast, or --positives and
-    --negatives), or from a file (--vector). The steered text stands beside the unsteered one, and the effect beside
-    random directions of the same norm, the flipped sign, an instruction where one is given, and the cost in perplexity.
+    --negatives) and a --direction between them, or from a file (--vector). At several Sites it is a set that steers as one;
+    a vector from a file stands at every --site that is given. The steered text stands beside the unsteered one, and the
+    effect beside random directions of the same norm, the flipped sign, an instruction where one is given, and the cost in
+    perplexity.
     """
     from glassbook.cli.steering_experiment import Experiment
     from glassbook.cli.steering_run import MODULES, keep_results, write_page

@@ -1,6 +1,6 @@
 """One steering experiment from its options: make a vector, complete a prompt with it and without, measure the effect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from glassbook.models.model import Model
 from glassbook.runs.record import Run
 from glassbook.sources.folder import open_text
 from glassbook.steering.comparison import Effect, complete_both, measure_effect
+from glassbook.steering.directions import DIRECTIONS
 from glassbook.steering.files import load_vector
 from glassbook.steering.fluency import perplexity_ratio
 from glassbook.steering.operators import POSITIONS, Positions, check_choice
-from glassbook.steering.recipes import actadd, mean_difference
-from glassbook.steering.vectors import SteeringVector
+from glassbook.steering.recipes import actadd_set, directions
+from glassbook.steering.vector_set import Vectors, VectorSet, everywhere
 from glassbook.tasks.contrast import load_choices, load_contrast
 from glassbook.text.corpora import open_corpus
 
@@ -27,32 +28,57 @@ UNRELATED = "alice"
 _WINDOWS, _WINDOW_TOKENS = 8, 128
 
 
-def make_vector(model: Model, recipe: Recipe, acting: Acting) -> tuple[str, SteeringVector]:
-    """Return a name for people and the vector that the options ask for, at its strength and positions.
+def make_vector(model: Model, recipe: Recipe, acting: Acting) -> tuple[str, Vectors]:
+    """Return a name for people and the vector or set that the options ask for, at its strength and positions.
 
     Raises InputError where the recipe lacks its Site, VectorError or FileFormatError for a vector that cannot be used.
     """
-    label, vector = _raw_vector(model, recipe)
+    label, vectors = _raw_vectors(model, recipe)
     changes: dict[str, Any] = {"force": acting.force}
     if acting.positions is not None:
         changes["positions"] = parse_positions(acting.positions)
     if acting.operator is not None:
         changes["operator"] = acting.operator
-    return label, vector.with_(**changes) * acting.strength
+    changed = vectors.with_(**changes) * acting.strength
+    if recipe.vector is not None and recipe.site:
+        changed = _moved(model, changed, recipe.site)
+    return label, changed
 
 
-def _raw_vector(model: Model, recipe: Recipe) -> tuple[str, SteeringVector]:
+def _raw_vectors(model: Model, recipe: Recipe) -> tuple[str, Vectors]:
     if recipe.vector is not None:
         return recipe.vector.name, load_vector(recipe.vector)
-    if recipe.site is None:
-        raise InputError("a vector is made at one Site; give --site, such as L6.resid_pre")
+    if not recipe.site:
+        raise InputError("a vector is made at a Site; give --site, such as L6.resid_pre")
     if recipe.plus is not None and recipe.minus is not None:
-        return f"ActAdd “{recipe.plus}” − “{recipe.minus}”", actadd(model, recipe.plus, recipe.minus, recipe.site)
-    if recipe.positives is not None and recipe.negatives is not None:
-        label = f"mean difference {recipe.positives.name} − {recipe.negatives.name}"
-        return label, mean_difference(model, read_texts(recipe.positives), read_texts(recipe.negatives), recipe.site)
-    found = load_contrast(recipe.contrast or "")
-    return f"mean difference of {found.name}", mean_difference(model, found.positives, found.negatives, recipe.site)
+        label = f"ActAdd “{recipe.plus}” − “{recipe.minus}”"
+        return label, _alone(actadd_set(model, recipe.plus, recipe.minus, recipe.site))
+    label, positives, negatives = _sides(recipe)
+    made = directions(model, positives, negatives, recipe.site, recipe.direction, recipe.token)
+    return f"{recipe.direction.replace('-', ' ')} {label}", _alone(made)
+
+
+def _sides(recipe: Recipe) -> tuple[str, Sequence[str], Sequence[str] | None]:
+    """Return what a recipe's texts are called, and its two sides; None for language at large."""
+    if recipe.positives is None:
+        found = load_contrast(recipe.contrast or "")
+        return f"of {found.name}", found.positives, found.negatives
+    if recipe.negatives is None:
+        return f"of {recipe.positives.name}", read_texts(recipe.positives), None
+    label = f"{recipe.positives.name} − {recipe.negatives.name}"
+    return label, read_texts(recipe.positives), read_texts(recipe.negatives)
+
+
+def _alone(vectors: VectorSet) -> Vectors:
+    """Return a set, or the vector of a set that has only one."""
+    return vectors if len(vectors) > 1 else vectors.vectors[0]
+
+
+def _moved(model: Model, vectors: Vectors, sites: Sequence[str]) -> Vectors:
+    """Return one vector at each of several Sites, or those of a set that stand at them."""
+    if isinstance(vectors, VectorSet):
+        return _alone(VectorSet(tuple(vectors[site] for site in model.sites(list(sites)))))
+    return _alone(everywhere(model, vectors, list(sites)))
 
 
 def parse_positions(text: str) -> Positions:
@@ -89,8 +115,9 @@ class Experiment:
     def check(self, model: Model) -> None:
         """Raise GlassbookError for what can be known to be wrong before anything is computed or a Run begun."""
         model.read(self.prompt)
-        if self.recipe.site is not None:
+        if self.recipe.site:
             model.sites(self.recipe.site)
+        DIRECTIONS.find(self.recipe.direction)
         if self.acting.positions is not None:
             parse_positions(self.acting.positions)
         if self.acting.operator is not None:
@@ -126,7 +153,7 @@ class Experiment:
                 texts = read_texts(path)
                 run.note_data(path.name, hash_json(texts), len(texts), "unknown")
 
-    def _measure(self, model: Model, run: Run, label: str, vector: SteeringVector, report: Progress) -> Effect:
+    def _measure(self, model: Model, run: Run, label: str, vector: Vectors, report: Progress) -> Effect:
         choices = load_choices(self.measuring.choices)
         rows = [asdict(item) for item in choices.items]
         run.note_data(f"choices {choices.name}", hash_json(rows), len(rows), choices.licence)

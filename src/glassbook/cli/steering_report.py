@@ -10,6 +10,7 @@ from typing import Any
 from glassbook.models.model import Model
 from glassbook.steering.comparison import Effect, Trial, conclude, say
 from glassbook.steering.operators import OPERATORS, POSITIONS
+from glassbook.steering.vector_set import Vectors, each_vector
 from glassbook.steering.vectors import SteeringVector
 from glassbook.views.control_distribution import ControlDistribution
 from glassbook.views.page import Section, Verdict
@@ -28,14 +29,14 @@ _ENOUGH_RANDOMS = 19
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steered:
-    """One vector and what it did.
+    """One vector, or a set that steers as one, and what it did.
 
     `trials` are pairs of completions, unsteered and steered; `effect` and `ratio` (the perplexity of unrelated text,
     steered over unsteered) are None where they were not measured.
     """
 
     label: str
-    vector: SteeringVector
+    vector: Vectors
     trials: Sequence[tuple[Trial, Trial]]
     effect: Effect | None = None
     ratio: float | None = None
@@ -51,7 +52,7 @@ class Steered:
         """Return every number of it as plain data; those that JSON cannot write become words."""
         said = {
             "label": self.label,
-            "vector": describe_vector(self.vector),
+            "vector": describe(self.vector),
             "trials": [[_trial(trial) for trial in pair] for pair in self.trials],
             "effect": self.effect.to_dict() if self.effect else None,
             "perplexity_ratio": self.ratio,
@@ -114,8 +115,8 @@ def _is_convincing(effect: Effect) -> bool:
 
 def compare_view(model: Model, result: Steered, pair: tuple[Trial, Trial]) -> SteerCompare:
     """Return the unsteered completion beside the steered one, the touched tokens marked."""
-    prompt, vector = pair[0].completion.prompt_tokens, result.vector
-    how = f"{OPERATORS[vector.operator]} at {vector.site}, on {_positions(vector)}"
+    prompt, vector = pair[0].completion.prompt_tokens, each_vector(result.vector)[0]
+    how = f"{OPERATORS[vector.operator]} at {_sites(result.vector)}, on {_positions(vector)}"
     return SteerCompare(
         title=result.label,
         caption=f"{how}; strength {vector.strength:g}.",
@@ -135,7 +136,7 @@ def effect_view(result: Steered, effect: Effect) -> ControlDistribution:
         title=f"{effect.label}: effect and controls",
         caption=(
             f"Mean shift over {len(effect.unsteered)} held-out prompts, beside {len(effect.randoms)} random directions "
-            f"of the same norm at {result.vector.site}; {tried}."
+            f"of the same norm at {_sites(result.vector)}; {tried}."
         ),
         effect="shift of the log-odds of the positive word against the negative one",
         unit="nats",
@@ -171,11 +172,11 @@ def effects_table(results: Sequence[Steered]) -> Table:
 def vectors_table(results: Sequence[Steered]) -> Table:
     """Return where every vector acts and what it was made from."""
     rows = []
-    for result in results:
-        said = describe_vector(result.vector)
+    for label, vector in ((one.label, vector) for one in results for vector in each_vector(one.vector)):
+        said = describe_vector(vector)
         made = ", ".join(f"{key} {value}" for key, value in said["made"].items() if key != "tokens")
         rows.append(
-            [result.label, said["site"], said["norm"], said["strength"], said["operator"], str(said["positions"]), made]
+            [label, said["site"], said["norm"], said["strength"], said["operator"], str(said["positions"]), made]
         )
     return Table(
         title="Vectors",
@@ -183,6 +184,13 @@ def vectors_table(results: Sequence[Steered]) -> Table:
         columns=["Vector", "Site", "Norm", "Strength", "Operator", "Positions", "Made from"],
         rows=rows,
     )
+
+
+def describe(vectors: Vectors) -> dict[str, Any]:
+    """Return what a vector is as plain data, without its numbers; of a set, what each of its vectors is."""
+    if isinstance(vectors, SteeringVector):
+        return describe_vector(vectors)
+    return {"set": [describe_vector(vector) for vector in vectors]}
 
 
 def describe_vector(vector: SteeringVector) -> dict[str, Any]:
@@ -198,6 +206,12 @@ def describe_vector(vector: SteeringVector) -> dict[str, Any]:
         "made": dict(vector.made),
         "identity": vector.identity.to_dict(),
     }
+
+
+def _sites(vectors: Vectors) -> str:
+    """Return where vectors stand, in words: all of a few, the first and last of many."""
+    sites = [str(vector.site) for vector in each_vector(vectors)]
+    return ", ".join(sites) if len(sites) < 4 else f"{len(sites)} Sites from {sites[0]} to {sites[-1]}"
 
 
 def _positions(vector: SteeringVector) -> str:
