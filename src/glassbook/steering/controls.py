@@ -16,7 +16,8 @@ def random_like(vectors: Same, seed: int, number: int) -> Same:
     """Return a random direction with the norm of the vector at every front token; the same for the same seed and number.
 
     Drawn uniformly from the sphere, so a row of zeros (the document-start token of ActAdd) stays zeros. In a set every
-    vector has a random direction of its own.
+    vector has a random direction of its own. Under operators that take only the unit vector (ablate, scale, project) the
+    norm is no control: a random direction then changes a value by what happens to lie along it, most often far less.
     """
     if isinstance(vectors, VectorSet):
         return VectorSet(tuple(_random(vector, seed, number, str(vector.site)) for vector in vectors))

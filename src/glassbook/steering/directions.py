@@ -50,7 +50,7 @@ def mean_centered(positives: Float[Tensor, "n width"], negatives: Float[Tensor, 
 
 
 @DIRECTIONS.add("pca")
-def pca(positives: Float[Tensor, "n width"], negatives: Float[Tensor, "n width"]) -> Float[Tensor, " width"]:
+def pca(positives: Float[Tensor, "n width"], negatives: Float[Tensor, "m width"]) -> Float[Tensor, " width"]:
     """Return the first principal component of the paired differences p_i - n_i, of length 1: repeng's `pca_diff`.
 
     Zou et al. 2023 (2310.01405). The differences are centered first, so what all pairs share, their mean difference, is not
@@ -68,7 +68,7 @@ def pca(positives: Float[Tensor, "n width"], negatives: Float[Tensor, "n width"]
 
 
 @DIRECTIONS.add("pca-center")
-def pca_center(positives: Float[Tensor, "n width"], negatives: Float[Tensor, "n width"]) -> Float[Tensor, " width"]:
+def pca_center(positives: Float[Tensor, "n width"], negatives: Float[Tensor, "m width"]) -> Float[Tensor, " width"]:
     """Return the first principal component of both halves of each pair, its midpoint taken off: repeng's `pca_center`.
 
     That is the component of the differences themselves, not centered: what all pairs share counts most. Sign as in `pca`.

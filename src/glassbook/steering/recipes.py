@@ -105,7 +105,8 @@ def directions(
     if negatives is None:
         if kind != "mean-centered":
             raise InputError(f"a {kind} direction needs negatives; give texts, or use kind='mean-centered'")
-        negatives, made["negatives"] = general_texts(), list(GENERAL)
+        # A character is seldom more than one token, and never more than a few.
+        negatives, made["negatives"] = general_texts(min(_PASSAGE_CHARACTERS, model.config.n_ctx // 2)), list(GENERAL)
     rows = [_rows(model, "positives", positives), _rows(model, "negatives", negatives)]
     if sorted(rows[0]) == sorted(rows[1]):
         raise VectorError("positives and negatives are the same texts, so their difference is zero; choose other texts")
@@ -135,14 +136,14 @@ def mean_difference(
     return direction(model, positives, negatives, site, "mean-difference", position)
 
 
-def general_texts() -> list[str]:
-    """Return short passages spread evenly over `GENERAL`, the beginnings of paragraphs."""
+def general_texts(n_characters: int = 200) -> list[str]:
+    """Return passages of at most `n_characters`, spread evenly over `GENERAL`: the beginnings of paragraphs."""
     texts = []
     for name in GENERAL:
         paragraphs = [part for chapter in open_corpus(name) for part in chapter.split("\n\n")]
-        long = [part for part in paragraphs if len(part) > _PASSAGE_CHARACTERS]
+        long = [part for part in paragraphs if len(part) > n_characters]
         chosen = [long[i * len(long) // _PASSAGES] for i in range(_PASSAGES)]
-        texts += [part[:_PASSAGE_CHARACTERS].rpartition(" ")[0] for part in chosen]
+        texts += [part[:n_characters].rpartition(" ")[0] for part in chosen]
     return texts
 
 
