@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from glassbook.files.hashes import Progress
     from glassbook.models.model import Model
     from glassbook.runs.record import Run
-    from glassbook.steering.vectors import SteeringVector
+    from glassbook.steering.sweep_result import Sweep
     from glassbook.views.page import Section
 
 # Chosen before anything was measured. The layers are fractions of the depth: ActAdd's published pair sits at 6 of 48 blocks
 # with c = 5 (2308.10248), contrastive vectors work best near the middle (2312.06681).
 PAIR, ACTADD_SITE, ACTADD_STRENGTH = ("I love this", "I hate this"), "L4.resid_pre", 5.0
-MEAN_SITE, MEAN_STRENGTH = "L15.resid_pre", 1.0
+CONTRAST, LAYERS, STRENGTHS = "sentiment", (9, 12, 15, 18, 21), (0.25, 0.5, 1.0)
+SETTINGS: dict[str, Any] = {"n_items": 16, "n_windows": 8, "window": 64, "n_random": 20, "seed": 0}
+"""Half of the items and of the windows choose the cell, the other half report it."""
 PROMPTS = ("I think the people next door are", "When we got to the hotel, the room was")
 TEXT = "alice"
 WRITING = {"max_new_tokens": 32, "temperature": 0.7, "top_p": 0.9, "frequency_penalty": 0.5, "seed": 0}
@@ -31,32 +33,20 @@ NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not show the report 
 
 
 def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> None:
-    """Open the default model, read it, steer it two ways, and measure both beside their controls."""
+    """Open the default model, read it, find where a direction works, and hold it against its controls."""
     from glassbook.runs.record import start_run
-    from glassbook.steering.comparison import conclude, mean_perplexity
     from glassbook.views.page import open_in_browser
 
     started = time.perf_counter()
-    config: dict[str, object] = {
-        "pair": PAIR,
-        "actadd": [ACTADD_SITE, ACTADD_STRENGTH],
-        "mean_difference": [MEAN_SITE, MEAN_STRENGTH],
-    }
-    config |= {"prompts": PROMPTS, "n_random": N_RANDOM, "text": TEXT, "writing": WRITING}
+    config: dict[str, object] = {"contrast": CONTRAST, "layers": LAYERS, "strengths": STRENGTHS, "settings": SETTINGS}
+    config |= {"pair": PAIR, "actadd": [ACTADD_SITE, ACTADD_STRENGTH], "prompts": PROMPTS, "n_random": N_RANDOM}
+    config |= {"text": TEXT, "writing": WRITING}
     with start_run("demo", COMMAND.get(), config, seed=0, root=root, modules=_modules()) as run, progress() as report:
-        model, results, path = _work(run, report)
+        model, found, pair, path = _work(run, report)
     if as_json:
-        print_json({"run": run.id, "report": str(path), "results": [result.to_dict() for result in results]})
+        print_json({"run": run.id, "report": str(path), "sweep": found.to_dict(), "results": [pair.to_dict()]})
         return
-    for result in results:
-        _print_trials(result)
-        fluency = [mean_perplexity([pair[side] for pair in result.trials]) for side in (0, 1)]
-        typer.echo(
-            f"\nPerplexity of what was written, under the unsteered model: {fluency[0]:.1f} plain, {fluency[1]:.1f} steered.\n"
-        )
-    print_heading("What each part cost")
-    rows = [[one.part, f"{one.wall_s:.1f}", f"{one.cpu_s:.1f}", f"{one.peak_bytes / 1e6:.0f}"] for one in run.costs]
-    print_table(["part", "wall s", "cpu s", "peak MB"], rows, right=("wall s", "cpu s", "peak MB"))
+    _print(run, model, found, pair)
     print_facts(
         {
             "model": model.identity.label,
@@ -65,54 +55,62 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
             "in all": f"{time.perf_counter() - started:.0f} s",
         }
     )
-    typer.echo()
-    for result in results:
-        typer.echo(f"{result.sentence}\n")
-    typer.echo(
-        "In one sentence: "
-        + conclude([(result.effect, result.ratio) for result in results if result.effect and result.ratio])
-    )
     if not no_open:
         open_in_browser(path)
 
 
 def _modules() -> tuple[str, ...]:
     from glassbook.cli.steering_run import MODULES
+    from glassbook.cli.sweep_run import MODULES as SWEEP_MODULES
 
-    return ("glassbook.cli.demo", *MODULES)
+    return ("glassbook.cli.demo", *MODULES, *SWEEP_MODULES)
 
 
-def _work(run: "Run", report: "Progress") -> tuple["Model", list["Steered"], Path]:
-    from glassbook.cli.steering_run import keep_results, write_page
+def _work(run: "Run", report: "Progress") -> tuple["Model", "Sweep", "Steered", Path]:
     from glassbook.core.devices import hardware
     from glassbook.models.loading.opening import open_model
-    from glassbook.steering.recipes import actadd, mean_difference
-    from glassbook.tasks.contrast import load_contrast
+    from glassbook.steering.sweep import sweep
 
     with run.part("open the model"):
         model = open_model("smollm2-135m", progress=report)
     run.note_weights(model.identity.to_dict())
     run.note_hardware(hardware())
     with run.part("capture real text"):
-        more = [_reading(run, model)]
-    contrast = load_contrast("sentiment")
-    with run.part("make two vectors"):
-        pair = actadd(model, *PAIR, ACTADD_SITE) * ACTADD_STRENGTH
-        mean = mean_difference(model, contrast.positives, contrast.negatives, MEAN_SITE) * MEAN_STRENGTH
-    results = [
-        _measured(run, model, f"ActAdd “{PAIR[0]}” − “{PAIR[1]}”", pair, report),
-        _measured(run, model, "The mean difference of 48 pairs of sentences", mean, report),
-    ]
+        reading = _reading(run, model)
+    found = sweep(model, CONTRAST, LAYERS, STRENGTHS, run=run, progress=report, **SETTINGS)
+    pair = _published(run, model, report)
     with run.part("write run and report"):
-        keep_results(run, model, results)
-        path = write_page(run, model, results, "A first day with a language model", _LEAD, more)
-    return model, results, path
+        path = _write(run, model, found, pair, reading)
+    return model, found, pair, path
+
+
+def _write(run: "Run", model: "Model", found: "Sweep", pair: "Steered", reading: "Section") -> Path:
+    """Keep every number and picture in the run; return the path of its page."""
+    from glassbook.cli.steering_report import report_sections, report_views
+    from glassbook.cli.steering_run import costs, making
+    from glassbook.cli.sweep_options import Direction, Measured
+    from glassbook.cli.sweep_report import sweep_sections, sweep_verdict
+    from glassbook.cli.sweep_run import keep_found, note_data
+    from glassbook.views.page import Making, render_page
+
+    note_data(run, Direction(contrast=CONTRAST), Measured())
+    sections = sweep_sections(found, keep_found(run, found))
+    views = report_views(model, [pair])
+    for name, view in views.items():
+        run.save_view(name, view)
+    run.save_json("actadd", pair.to_dict())
+    sections += [*report_sections(model, [pair], views), reading]
+    facts = {"Model": model.identity.label, "Precision": model.identity.dtype, "Run": run.id}
+    made = Making(making(run, model), costs(run))
+    page = render_page("A first day with a language model", _LEAD, sections, facts, made, sweep_verdict(found))
+    return run.save_report(page)
 
 
 _LEAD = (
-    "We open SmolLM2-135M-Instruct, read the norm of its residual stream on a page of Alice in Wonderland, build one steering "
-    "vector from a pair of prompts and one from 48 pairs of sentences, and hold what each does against random directions, "
-    "its own flipped sign and a plain instruction."
+    "We open SmolLM2-135M-Instruct and ask where in it, and how hard, a direction made from pairs of sentences should push. "
+    "The place is chosen on some prompts and told on others, beside random directions that had the same choice. Then the "
+    "published way to make a vector from a pair of prompts, held against the same controls, and what the model holds while "
+    "it reads a page of Alice in Wonderland."
 )
 
 
@@ -146,17 +144,21 @@ def _reading(run: "Run", model: "Model") -> "Section":
     return Section("What the model holds while it reads", lead, [chart, strip])
 
 
-def _measured(run: "Run", model: "Model", label: str, vector: "SteeringVector", report: "Progress") -> "Steered":
+def _published(run: "Run", model: "Model", report: "Progress") -> "Steered":
+    """Return what a pair of prompts does, at the place and strength of the paper."""
     from glassbook.cli.steering_experiment import unrelated_windows
     from glassbook.cli.steering_report import Steered
     from glassbook.steering.comparison import complete_both, measure_effect
     from glassbook.steering.fluency import perplexity_ratio
+    from glassbook.steering.recipes import actadd
     from glassbook.tasks.contrast import load_choices
 
-    with run.part("complete with and without"):
+    label = f"ActAdd “{PAIR[0]}” − “{PAIR[1]}”"
+    vector = actadd(model, *PAIR, ACTADD_SITE) * ACTADD_STRENGTH
+    with run.part("ActAdd: complete with and without"):
         trials = [complete_both(model, prompt, vector, **WRITING) for prompt in PROMPTS]
-    with run.part(f"effect beside {N_RANDOM} random directions"):
-        choices = load_choices("sentiment")
+    with run.part(f"ActAdd: effect beside {N_RANDOM} random directions"):
+        choices = load_choices(CONTRAST)
         effect = measure_effect(
             model,
             vector,
@@ -166,13 +168,25 @@ def _measured(run: "Run", model: "Model", label: str, vector: "SteeringVector", 
             instruction=choices.instruction,
             progress=report,
         )
-    with run.part("cost on unrelated text"):
+    with run.part("ActAdd: cost on unrelated text"):
         ratio = perplexity_ratio(model, unrelated_windows(model), vector)
     return Steered(label=label, vector=vector, trials=trials, effect=effect, ratio=ratio)
 
 
-def _print_trials(result: "Steered") -> None:
-    print_heading(result.label)
-    for plain, steered in result.trials:
+def _print(run: "Run", model: "Model", found: "Sweep", pair: "Steered") -> None:
+    from glassbook.cli.sweep import print_grid
+    from glassbook.cli.sweep_report import capitalized
+
+    print_heading("Where a direction works")
+    print_grid(found)
+    for one in found.written:
+        if one.role in ("unsteered", "vector"):
+            typer.echo(f"  {one.role:10} {printable(found.prompts[0] + one.completions[0])!r}")
+    print_heading(pair.label)
+    for plain, steered in pair.trials:
         for trial in (plain, steered):
             typer.echo(f"  {trial.label:10} {printable(trial.completion.text.strip())!r}")
+    print_heading("What each part cost")
+    rows = [[one.part, f"{one.wall_s:.1f}", f"{one.cpu_s:.1f}", f"{one.peak_bytes / 1e6:.0f}"] for one in run.costs]
+    print_table(["part", "wall s", "cpu s", "peak MB"], rows, right=("wall s", "cpu s", "peak MB"))
+    typer.echo(f"\n{capitalized(found.sentence)}\n\n{pair.sentence}\n")

@@ -111,13 +111,17 @@ def _print(found: "Sweep", run: "Run", page: Path, as_json: bool) -> None:
     if as_json:
         print_json(found.to_dict() | {"run": run.id, "report": str(page), "vectors": vectors})
         return
-    columns = ["layer", *(f"{strength:g}" for strength in found.strengths)]
-    print_table(columns, [[str(layer), *_line(found, layer)] for layer in found.layers], right=columns)
-    typer.echo(f"effect ({found.unit}) × perplexity ratio on the choosing half; * is the chosen cell")
-    typer.echo()
+    print_grid(found)
     typer.echo(capitalized(found.sentence))
     typer.echo()
     print_facts({"run": run.id, "report": str(page), "vector": ", ".join(vectors)})
+
+
+def print_grid(found: "Sweep") -> None:
+    """Print effect and cost of every cell."""
+    columns = ["layer", *(f"{strength:g}" for strength in found.strengths)]
+    print_table(columns, [[str(layer), *_line(found, layer)] for layer in found.layers], right=columns)
+    typer.echo(f"effect ({found.unit}) × perplexity ratio on the choosing half; * is the chosen cell\n")
 
 
 def _line(found: "Sweep", layer: int) -> list[str]:

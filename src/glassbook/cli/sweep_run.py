@@ -21,6 +21,7 @@ from glassbook.steering.vector_set import each_vector
 from glassbook.tasks.contrast import load_choices, load_contrast
 from glassbook.text.corpora import open_corpus
 from glassbook.views.page import Making, render_page
+from glassbook.views.view import View
 
 MODULES = ("glassbook.steering.sweep", "glassbook.models.loading.opening")
 """The code whose import closure a sweep depends on."""
@@ -43,15 +44,7 @@ def keep_sweep(run: Run, model: Model, found: Sweep, direction: Direction, measu
     """Write the vector, every number and picture, and the page into the Run; return the page's path."""
     with run.part("write run and report"):
         note_data(run, direction, measured)
-        folder = run.folder / "artifacts"
-        folder.mkdir(exist_ok=True)
-        for number, vector in enumerate(each_vector(found.vector)):
-            save_vector(folder / f"vector-{number}.safetensors", vector)
-        run.save_json("sweep", found.to_dict())
-        _keep_metrics(run, found)
-        views = sweep_views(found)
-        for name, view in views.items():
-            run.save_view(name, view)
+        views = keep_found(run, found)
     facts = {"Model": model.identity.label, "Precision": model.identity.dtype, "Run": run.id}
     chosen = found.chosen.vector.cell
     facts |= {"Chosen": f"layer {chosen.layer}, strength {chosen.strength:g}"}
@@ -65,6 +58,20 @@ def keep_sweep(run: Run, model: Model, found: Sweep, direction: Direction, measu
         sweep_verdict(found),
     )
     return run.save_report(page)
+
+
+def keep_found(run: Run, found: Sweep) -> dict[str, View]:
+    """Write the vector, every number and picture into the Run; return the pictures by name."""
+    folder = run.folder / "artifacts"
+    folder.mkdir(exist_ok=True)
+    for number, vector in enumerate(each_vector(found.vector)):
+        save_vector(folder / f"vector-{number}.safetensors", vector)
+    run.save_json("sweep", found.to_dict())
+    _keep_metrics(run, found)
+    views = sweep_views(found)
+    for name, view in views.items():
+        run.save_view(name, view)
+    return views
 
 
 def note_data(run: Run, direction: Direction, measured: Measured) -> None:
