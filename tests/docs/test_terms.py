@@ -15,6 +15,7 @@ from glassbook.core import errors
 from glassbook.core.sites import KINDS
 from glassbook.models.generation import StoppedBy
 from glassbook.runs.record import STATUSES
+from glassbook.steering.check_words import CheckVerdict
 from glassbook.steering.operators import OPERATORS, POSITIONS
 from glassbook.views.page import Verdict
 from glassbook.views.view import VIEWS
@@ -29,6 +30,7 @@ IN_CODE: dict[str, Iterable[str]] = {
     "Why a completion stopped": get_args(StoppedBy),
     "Status of a Run": STATUSES,
     "Verdict of a report": get_args(get_type_hints(Verdict)["outcome"]),
+    "Verdict of a check": get_args(CheckVerdict),
     "Views": VIEWS,
     "Verbs of the command line": VERBS,
     "Errors": ERRORS,

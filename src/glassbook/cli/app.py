@@ -24,6 +24,7 @@ VERBS = {
     "capture": "capture",
     "steer": "steer",
     "sweep": "sweep",
+    "check": "check",
     "runs": "runs",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""

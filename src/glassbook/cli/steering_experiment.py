@@ -7,6 +7,7 @@ from typing import Any
 
 from glassbook.cli.steering_options import Acting, Measuring, Recipe
 from glassbook.cli.steering_report import Steered
+from glassbook.cli.vector_files import read_vectors
 from glassbook.core.errors import InputError
 from glassbook.files.hashes import Progress, hash_json
 from glassbook.models.model import Model
@@ -14,7 +15,6 @@ from glassbook.runs.record import Run
 from glassbook.sources.folder import open_text
 from glassbook.steering.comparison import Effect, complete_both, measure_effect
 from glassbook.steering.directions import DIRECTIONS
-from glassbook.steering.files import load_vector
 from glassbook.steering.fluency import perplexity_ratio
 from glassbook.steering.operators import POSITIONS, Positions, check_choice
 from glassbook.steering.recipes import actadd_set, directions
@@ -33,7 +33,7 @@ def make_vector(model: Model, recipe: Recipe, acting: Acting) -> tuple[str, Vect
 
     Raises InputError where the recipe lacks its Site, VectorError or FileFormatError for a vector that cannot be used.
     """
-    label, vectors = _raw_vectors(model, recipe)
+    label, vectors = _raw_vectors(model, recipe, acting.force)
     changes: dict[str, Any] = {"force": acting.force}
     if acting.positions is not None:
         changes["positions"] = parse_positions(acting.positions)
@@ -45,9 +45,9 @@ def make_vector(model: Model, recipe: Recipe, acting: Acting) -> tuple[str, Vect
     return label, changed
 
 
-def _raw_vectors(model: Model, recipe: Recipe) -> tuple[str, Vectors]:
+def _raw_vectors(model: Model, recipe: Recipe, force: bool) -> tuple[str, Vectors]:
     if recipe.vector is not None:
-        return recipe.vector.name, load_vector(recipe.vector)
+        return recipe.vector.name, read_vectors(recipe.vector, model, force)
     if not recipe.site:
         raise InputError("a vector is made at a Site; give --site, such as L6.resid_pre")
     if recipe.plus is not None and recipe.minus is not None:

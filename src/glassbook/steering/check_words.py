@@ -75,7 +75,9 @@ def say_check(label: str, verdict: CheckVerdict, measured: Measured) -> str:
     """Return the sentence: the verdict, effect, controls, cost, prompting, and whose choice the vector was."""
     head = "what it is good for cannot be told" if verdict == "cannot be told" else f"it {verdict}"
     parts = [f"{label}: {head}, since {_effect(measured)}", _text(measured), _limits(measured)]
-    return "; ".join([*parts, _prompting(measured.effect)]) + f". {_ORIGIN}"
+    if measured.effect is not None:
+        parts.append(_prompting(measured.effect))
+    return "; ".join(parts) + f". {_ORIGIN}"
 
 
 _ORIGIN = (
@@ -118,12 +120,12 @@ def _text(measured: Measured) -> str:
 
 
 def _limits(measured: Measured) -> str:
-    ends = f"the budget ends {measured.budget.say()}"
-    return f"{ends} and coherence breaks (perplexity {measured.broken.line:g} times) {measured.broken.say()}"
+    broken = f"the point where coherence breaks (perplexity {measured.broken.line:g} times) {measured.broken.say()}"
+    return f"the end of the budget {measured.budget.say()} and {broken}"
 
 
-def _prompting(effect: Effect | None) -> str:
-    if effect is None or effect.prompting_shift is None:
+def _prompting(effect: Effect) -> str:
+    if effect.prompting_shift is None:
         return "no plain instruction was tried"
     did = "did better" if effect.loses_to_prompting else "did less"
     return f"simply prompting with “{effect.instruction.strip()}” {did} ({effect.prompting_shift:+.2f} nats)"

@@ -37,13 +37,13 @@ class Crossing:
         """Return the middle between both ends, or None where there is no crossing on the ladder."""
         return None if self.within is None or self.beyond is None else math.sqrt(self.within * self.beyond)
 
-    def say(self, strength: float = 1.0) -> str:
-        """Return where the crossing lies in words; `strength` is what the multiples multiply."""
+    def say(self) -> str:
+        """Return where the crossing lies, in words that follow its name."""
         if self.multiple is not None:
-            return f"at {self.multiple:.3g} times this strength ({self.multiple * strength:.3g})"
+            return f"lies at {self.multiple:.3g} times this strength"
         if self.beyond is None:
-            return f"not by {self.within:g} times this strength"
-        return f"already below {self.beyond:g} times this strength"
+            return f"is not reached by {self.within:g} times this strength"
+        return f"lies below {self.beyond:.3g} times this strength"
 
 
 def climb_ladder(price: Price, budget: float, broken: float) -> list[Dose]:
