@@ -13,6 +13,9 @@ from glassbook.models.scoring import token_log_probs
 from glassbook.steering.vector_set import Vectors, each_vector
 
 
+_ROWS_AT_ONCE = 8
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextCost:
     """The price of steering on a text: perplexity over the unsteered one, and KL(unsteered || steered) in nats per token."""
@@ -94,11 +97,19 @@ def perplexity_ratio(model: Model, windows: Sequence[Sequence[int]], vectors: Ve
 
 def completion_perplexity(model: Model, prompt: Sequence[int], tokens: Sequence[int]) -> float:
     """Return the perplexity of a continuation under the unsteered model, given its prompt; NaN for an empty one."""
-    if not tokens:
-        return float("nan")
-    batch = model.read([[*prompt, *tokens]])
-    scores = token_log_probs(model, batch)[0, len(prompt) - 1 :]
-    return float((-scores.double().mean()).exp())
+    return completion_perplexities(model, [(prompt, tokens)])[0]
+
+
+def completion_perplexities(model: Model, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
+    """Return the perplexity of every continuation, given as (prompt, tokens), a few in a pass."""
+    found = []
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[first : first + _ROWS_AT_ONCE]
+        scores = token_log_probs(model, model.read([[*prompt, *tokens] for prompt, tokens in part])).double()
+        for row, (prompt, tokens) in zip(scores, part, strict=True):
+            start = len(prompt) - 1
+            found.append(float((-row[start : start + len(tokens)].mean()).exp()) if tokens else float("nan"))
+    return found
 
 
 def distinct_n(rows: Sequence[Sequence[int]], n: int) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from glassbook.models.generation import Completion
 from glassbook.models.model import Model
-from glassbook.steering.fluency import completion_perplexity, distinct_n, repetition
+from glassbook.steering.fluency import completion_perplexities, distinct_n, repetition
 from glassbook.steering.sweep_grid import FLIPPED, VECTOR, Bench, Half, Place
 from glassbook.steering.sweep_result import Written
 from glassbook.steering.vector_set import PerRow, Vectors
@@ -108,7 +108,7 @@ def _row(bench: Bench, half: Half, trial: Trial, done: Sequence[Completion]) -> 
 
 def geometric_perplexity(model: Model, done: Sequence[Completion]) -> float:
     """Return the geometric mean of the completions' perplexities under the unsteered model; NaN where nothing was written."""
-    scored = [completion_perplexity(model, one.prompt_tokens, one.tokens) for one in done if one.tokens]
+    scored = completion_perplexities(model, [(one.prompt_tokens, one.tokens) for one in done if one.tokens])
     return math.exp(_mean([math.log(one) for one in scored])) if scored else float("nan")
 
 
