@@ -109,10 +109,10 @@ def gemma_config(c: GemmaConfig) -> PretrainedConfig:
 
 SIZES = dict(n_layers=2, d_model=32, n_heads=4, d_head=8, d_mlp=48, d_vocab=80, n_ctx=64, norm_eps=1e-5, n_kv_heads=2)
 GOLDEN = dict(SIZES, d_model=24, d_mlp=40, n_ctx=16, tied_embeddings=False)
-LLAMA_SHAPES: dict[str, LlamaConfig] = {
+LLAMA_SHAPES = {"golden of Qwen3": LlamaConfig(**GOLDEN, qk_norm=True)}
+LLAMA_RELATIVES: dict[str, LlamaConfig] = {
     "golden of Mistral": LlamaConfig(**GOLDEN, windows=(4, 4)),
     "golden of Qwen2": LlamaConfig(**GOLDEN, qkv_bias=True),
-    "golden of Qwen3": LlamaConfig(**GOLDEN, qk_norm=True),
     "Llama 3: angles slowed down, read beyond the first context": LlamaConfig(
         **SIZES, tied_embeddings=True, rope_base=100.0, rope_scaling=Scaling(kind="llama3", factor=4.0, n_ctx=16)
     ),
@@ -133,6 +133,8 @@ GEMMA_SHAPES: dict[str, GemmaConfig] = {
         **(GOLDEN | {"tied_embeddings": True}), windows=(4, 0), query_pre_attn_scalar=64.0, qk_norm=True,
         rope_base=1000.0, local_rope_base=10.0, rope_scaling=Scaling(kind="linear", factor=8.0),
     ),
+}  # fmt: skip
+GEMMA_RELATIVES: dict[str, GemmaConfig] = {
     "Gemma 3: one global layer after two local ones": GemmaConfig(
         **(SIZES | {"n_layers": 3, "n_kv_heads": 1}), tied_embeddings=True, windows=(7, 7, 0), qk_norm=True,
         query_pre_attn_scalar=50.0, rope_base=1000.0, local_rope_base=100.0,

@@ -4,7 +4,7 @@ A new architecture is one more row; every test of the suite then runs on it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,7 +14,16 @@ from transformers import GPTNeoXConfig as TheirGPTNeoXConfig
 from transformers import MixtralConfig as TheirMixtralConfig
 from transformers import PretrainedConfig
 
-from conformance.descendants import GEMMA_SHAPES, LLAMA_SHAPES, gemma_config, llama_config, llama_sizes, llama_weights
+from conformance.descendants import (
+    GEMMA_RELATIVES,
+    GEMMA_SHAPES,
+    LLAMA_RELATIVES,
+    LLAMA_SHAPES,
+    gemma_config,
+    llama_config,
+    llama_sizes,
+    llama_weights,
+)
 from glassbook.models.config import Config
 from glassbook.models.gpt2 import GPT2Config
 from glassbook.models.gpt_neox import GPTNeoXConfig
@@ -26,11 +35,16 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Row:
-    """One architecture: the shapes to test, its configuration in transformers, its weights from theirs to ours."""
+    """One architecture: the shapes to test, its configuration in transformers, its weights from theirs to ours.
+
+    `relatives` are further shapes, of which `test_descendants.py` tests what they alone have, since the whole suite takes
+    seconds for each shape.
+    """
 
     shapes: Mapping[str, Any]
     their_config: Callable[[Any], PretrainedConfig]
     our_weights: Callable[[Weights, Any], dict[str, Tensor]]
+    relatives: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _gpt2_config(c: GPT2Config) -> PretrainedConfig:
@@ -146,8 +160,9 @@ ROWS: dict[str, Row] = {
         | LLAMA_SHAPES,
         llama_config,
         llama_weights,
+        LLAMA_RELATIVES,
     ),
-    "gemma": Row(GEMMA_SHAPES, gemma_config, llama_weights),
+    "gemma": Row(GEMMA_SHAPES, gemma_config, llama_weights, GEMMA_RELATIVES),
     "gpt_neox": Row(
         {
             "golden": GPTNeoXConfig(
@@ -195,8 +210,9 @@ GOLDENS = {architecture: (architecture, "golden") for architecture in ROWS} | {
 }
 
 CASES = [(architecture, label) for architecture, row in ROWS.items() for label in row.shapes]
+RELATIVES = [(architecture, label) for architecture, row in ROWS.items() for label in row.relatives]
 
 
 def config_of(architecture: str, label: str) -> Config:
     """Return one shape of the table."""
-    return ROWS[architecture].shapes[label]
+    return (ROWS[architecture].shapes | ROWS[architecture].relatives)[label]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from conformance.shapes import ROWS
+from conformance.shapes import RELATIVES, config_of
 from conformance.tiny import our_net, their_net
 from glassbook.models.architectures import ARCHITECTURES
 
@@ -32,13 +32,27 @@ CHOICES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize(("architecture", "label"), RELATIVES, ids=[label for _, label in RELATIVES])
+def test_a_relative_computes_what_transformers_does_at_once_and_by_chunks_into_a_cache(
+    architecture: str, label: str
+) -> None:
+    net, theirs = our_net(architecture, label), their_net(architecture, label)(TOKENS).logits
+    assert float((net(TOKENS) - theirs).abs().max()) < 1e-4
+    cache = net.new_cache(3, 16)
+    parts = [net(TOKENS[:, first:end], cache=cache) for first, end in ((0, 5), (5, 6), (6, 13), (13, 16))]
+    assert float((torch.cat(parts, 1) - theirs).abs().max()) < 1e-4
+    shorter = net.new_cache(3, 16)
+    net(TOKENS[:, 1:5], cache=shorter)
+    assert float((net(TOKENS[:, 5:6], cache=shorter) - parts[1]).abs().max()) > 1e-3, "the control: a token forgotten"
+
+
 @pytest.mark.parametrize(
     ("architecture", "label", "without"), CHOICES, ids=[f"{label}: {without}" for _, label, without in CHOICES]
 )
 def test_a_choice_left_out_is_noticed(architecture: str, label: str, without: dict[str, Any]) -> None:
     theirs = their_net(architecture, label)(TOKENS).logits
     assert float((our_net(architecture, label)(TOKENS) - theirs).abs().max()) < 1e-4
-    config = replace(ROWS[architecture].shapes[label], **without)
+    config = replace(config_of(architecture, label), **without)
     net = ARCHITECTURES.find(architecture)(config).requires_grad_(False)
     net.load_state_dict(our_net(architecture, label).state_dict(), strict=False)
     assert float((net(TOKENS) - theirs).abs().max()) > 1e-3

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
-from conformance.shapes import ROWS
+from conformance.shapes import RELATIVES, ROWS, config_of
 from conformance.tiny import their_net, tiny_config
 from glassbook.core.errors import ModelError
 from glassbook.models.llama import LlamaConfig
@@ -19,16 +19,12 @@ from glassbook.models.rotary import Scaling
 from oracles.seeded_weights import seeded
 
 TOKENS = torch.randint(0, 80, (2, 16), generator=torch.Generator().manual_seed(7))
-CASES = [
-    ("llama", label)
-    for label in ROWS["llama"].shapes
-    if label.startswith(("golden of", "Llama 3", "YaRN", "Qwen2"))
-] + [("gemma", label) for label in ROWS["gemma"].shapes]  # fmt: skip
+CASES = [*RELATIVES, ("llama", "golden of Qwen3"), ("gemma", "golden"), ("gemma", "golden of Gemma 3")]
 NEAR = 1e-4
 
 
 def saved(architecture: str, label: str, folder: Path, **changes: Any) -> Path:
-    """Write a folder as transformers does, then change its configuration: None removes a key."""
+    """Write a folder as transformers does, then change its configuration: "absent" removes a key."""
     their_net(architecture, label).save_pretrained(folder)
     return configure(folder, **changes)
 
@@ -49,7 +45,7 @@ def test_a_folder_gives_the_configuration_and_the_logits_of_transformers(
     architecture: str, label: str, tmp_path: Path
 ) -> None:
     folder = saved(architecture, label, tmp_path)
-    assert open_model(folder).config == ROWS[architecture].shapes[label]
+    assert open_model(folder).config == config_of(architecture, label)
     assert error(folder, architecture, label) <= NEAR
 
 
@@ -89,7 +85,7 @@ def test_what_a_configuration_leaves_out_is_what_transformers_takes_for_granted(
 
 
 def test_of_a_model_that_sees_images_too_the_text_tower_is_read_and_the_name_says_so(tmp_path: Path) -> None:
-    text = ROWS["gemma"].their_config(ROWS["gemma"].shapes["golden of Gemma 3"])
+    text = ROWS["gemma"].their_config(config_of("gemma", "golden of Gemma 3"))
     vision = dict(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=4, patch_size=2
     )

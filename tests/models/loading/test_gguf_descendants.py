@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from conformance.shapes import ROWS
+from conformance.shapes import config_of
 from conformance.tiny import their_net
 from glassbook.core.errors import ModelError
 from glassbook.files.gguf import open_gguf
@@ -36,7 +36,7 @@ FAMILIES = {
 
 def shape(label: str) -> tuple[str, Any]:
     architecture = "gemma" if FAMILIES[label].startswith("gemma") else "llama"
-    return architecture, ROWS[architecture].shapes[label]
+    return architecture, config_of(architecture, label)
 
 
 def metadata(label: str) -> dict[str, object]:
