@@ -83,3 +83,50 @@ def test_an_edit_below_the_prefix_is_refused_and_not_forgotten(site: Site) -> No
     with pytest.raises(InputError, match=f"the prefix ends where L1 begins, so an edit at {site} would do nothing"):
         prefix.logits([Edit(site, lambda value, _: value)])
     assert prefix.logits([shift(1)]).shape == (2, 5, 262)
+
+
+@pytest.mark.parametrize("architecture", [GPT2, LLAMA])
+def test_a_prefix_climbs_to_the_same_bits_as_one_begun_there_and_pays_only_for_the_blocks_between(
+    architecture: str,
+) -> None:
+    model = tiny_model(architecture)
+    low = Prefix(model, BATCH, 1)
+    with WeightsRead(model.net) as between:
+        high = low.advanced_to(2)
+    assert (between.blocks, between.reads_logits) == ({1}, False)
+    assert torch.equal(high.resid, Prefix(model, BATCH, 2).resid)
+    assert not torch.equal(high.resid, low.resid)
+    assert torch.equal(low.advanced_to(3).logits([]), Prefix(model, BATCH, 3).logits([]))
+    assert low.advanced_to(1) is low and low.layer == 1
+    with pytest.raises(InputError, match="the prefix ends where L2 begins and cannot go back to L1"):
+        high.advanced_to(1)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_where_a_layer_ends_the_next_begins_and_an_edit_there_leaves_the_layer_to_the_prefix(layer: int) -> None:
+    model = tiny_model()
+    edits = [Edit(Site("resid_post", layer), lambda value, _: value + torch.arange(32.0).cos())]
+    prefix = Prefix.below(model, BATCH, [edits])
+    assert prefix.layer == layer + 1
+    expected = model.run(BATCH, Taps(edits=edits))
+    found = prefix.logits(edits)
+    for row, length in enumerate(BATCH.lengths):
+        assert torch.allclose(found[row, :length], expected[row, :length], atol=1e-5)
+    assert not torch.allclose(found[0], prefix.logits([])[0], atol=1e-2), "the control: the edit does something"
+
+
+def test_a_repeated_prefix_gives_each_copy_its_own_edits() -> None:
+    model = tiny_model()
+    ones, twos = (torch.full((32,), by).cos() for by in (1.0, 2.0))
+
+    def by_row(value: torch.Tensor, span: object) -> torch.Tensor:
+        return value + torch.where(span.rows[:, None, None] < 2, ones, twos)  # type: ignore[attr-defined]
+
+    prefix = Prefix(model, BATCH, 1, prompt_lengths=[3, 2])
+    together = prefix.repeated(2).logits([Edit(Site("resid_pre", 1), by_row)], read_at=[[1, 4], [0, 2]] * 2)
+    assert together.shape == (4, 2, 262)
+    for copy, by in enumerate((ones, twos)):
+        alone = prefix.logits([Edit(Site("resid_pre", 1), lambda value, _, by=by: value + by)])
+        for row, places in enumerate(([1, 4], [0, 2])):
+            assert torch.allclose(together[2 * copy + row], alone[row, places], atol=1e-5)
+    assert prefix.repeated(2).span.prompt_lengths.tolist() == [3, 2, 3, 2]

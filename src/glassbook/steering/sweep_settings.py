@@ -41,7 +41,7 @@ class Settings:
     n_pairs: int = 128
     instruction: str | None = None
     text: str | Sequence[str] = "alice"
-    n_windows: int = 8
+    n_windows: int = 16
     window: int = 64
     prompts: Sequence[str] = ()
     n_tokens: int = 24
