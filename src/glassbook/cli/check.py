@@ -57,6 +57,9 @@ class Measuring:
     ] = None
     max_new_tokens: Annotated[int, typer.Option(min=1, help="How many tokens to write at most.")] = 32
     n_random: Annotated[int, typer.Option(min=1, help="How many random directions of the same norms.")] = 20
+    n_tokens: Annotated[int, typer.Option(min=16, help="How many tokens of unrelated text to measure the cost on.")] = (
+        512
+    )
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0
 
 

@@ -28,8 +28,6 @@ from glassbook.views.view import plain
 MODULES = ("glassbook.steering.check", "glassbook.steering.formats.control_vector", "glassbook.models.loading.opening")
 """The code whose import closure a check depends on."""
 
-_WINDOWS = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -41,6 +39,7 @@ class Check:
     choices: ChoiceSet | None
     items: Sequence[ChoiceItem]
     plan: CheckPlan
+    n_tokens: int
 
     @classmethod
     def of(cls, path: Path, acting: Acting, measuring: Measuring) -> "Check":
@@ -60,7 +59,7 @@ class Check:
             max_new_tokens=measuring.max_new_tokens,
         )
         layers = None if acting.layers is None else read_layers(acting.layers)
-        return cls(path, acting, layers, choices, items, plan)
+        return cls(path, acting, layers, choices, items, plan, measuring.n_tokens)
 
     def vectors(self, model: Model) -> Vectors:
         """Return the vectors of the file at the layers and strength asked for; raise GlassbookError where they do not fit."""
@@ -90,7 +89,7 @@ class Check:
                 model,
                 self.vectors(model),
                 self.items,
-                unrelated_windows(model)[:_WINDOWS],
+                _cut(unrelated_windows(model), self.n_tokens),
                 label=label,
                 plan=self.plan,
                 progress=report,
@@ -127,6 +126,13 @@ def _keep_metrics(run: Run, checked: CheckReport) -> None:
     for name, value in numbers.items():
         if value is not None:
             run.metric(name, value)
+
+
+def _cut(windows: Sequence[Sequence[int]], n_tokens: int) -> list[Sequence[int]]:
+    """Return the whole windows within that many tokens, or the beginning of the first."""
+    width = len(windows[0])
+    whole = [window for number, window in enumerate(windows) if (number + 1) * width <= n_tokens]
+    return whole or [windows[0][:n_tokens]]
 
 
 def _drawn(items: Sequence[ChoiceItem], n: int, seed: int) -> list[ChoiceItem]:

@@ -161,7 +161,8 @@ def check_vectors(
     """
     plan = plan or CheckPlan()
     check_items(model, items)
-    effect = _effect(model, vectors, items, label, plan, progress) if items else None
+    # Zeros need no pairs to be found out, and have no direction that could be held against others.
+    effect = _effect(model, vectors, items, label, plan, progress) if items and vectors.norm > 0 else None
     randoms = random_directions(vectors, plan.n_random, plan.seed)
     gauge = TextGauge(model, windows, [vectors])
     costs = []

@@ -69,11 +69,11 @@ def _chunk_log_odds(
 
 
 def _check_reaches_prompts(edits: list[list[Edit]], span: Span) -> None:
-    """Raise InputError where a steering touches no token that a one-token choice depends on."""
-    for edit in (edit for one in edits for edit in one):
-        if not bool(edit.touches(span).any()):
+    """Raise InputError for a steering that touches no token that a one-token choice depends on."""
+    for one in edits:
+        if one and not any(bool(edit.touches(span).any()) for edit in one):
             raise InputError(
-                f"the vector at {edit.site} touches no token of the prompts, and a choice between single tokens is made "
+                f"the vector at {one[0].site} touches no token of the prompts, and a choice between single tokens is made "
                 f"before anything is generated; give options of several tokens, or let it act on the prompt"
             )
 
