@@ -1,13 +1,18 @@
 """The laws of steering on the real model."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from glassbook.core.sites import Site
 from glassbook.models.model import Model
 from glassbook.steering.controls import random_like
-from glassbook.steering.recipes import actadd, mean_difference
+from glassbook.steering.formats.control_vector import load_control_vector
+from glassbook.steering.recipes import actadd, directions, mean_difference
 from glassbook.steering.vector_set import PerRow
 from glassbook.steering.vectors import SteeringVector
+from glassbook.tasks.contrast import load_contrast
 from steering.laws import (
     NEAR,
     batch_is_one_by_one,
@@ -17,6 +22,7 @@ from steering.laws import (
 )
 
 pytestmark = pytest.mark.model
+REPENG = Path(__file__).parents[1] / "golden" / "repeng_sentiment.gguf"
 KIND = ["The food was good, I loved it", "It was a great and happy day", "What a wonderful place", "I am so happy"]
 UNKIND = ["The food was bad, I hated it", "It was a terrible and sad day", "What an awful place", "I am so disgusted"]
 TEXTS = ["I think you are", "The weather today is going to be", "My"]
@@ -90,3 +96,21 @@ def test_a_vector_moves_the_model_its_own_way_and_a_random_one_does_not(
     assert up > plain > down
     randoms = [log_odds(random_like(warm, 0, number)) - plain for number in range(8)]
     assert up - plain > max(randoms)
+
+
+def test_the_principal_components_are_those_that_repeng_made_of_the_same_pairs(default_model: Model) -> None:
+    theirs, last = load_control_vector(REPENG, default_model), Site("resid_post", default_model.config.n_layers - 1)
+    pairs = load_contrast("sentiment")
+    ours, centered = (
+        directions(default_model, pairs.positives, pairs.negatives, [*theirs.sites, "resid_final"], kind, norm="unit")
+        for kind in ("pca", "pca-center")
+    )
+    assert len(theirs) == 29
+    for vector in theirs:
+        # transformers hands out the last block's values behind the final norm, so that is where repeng read them.
+        site = Site("resid_final") if vector.site == last else vector.site
+        # Its solver is a randomized one and comes within 1e-4 of the coordinates, which are 0.04 long on average.
+        assert float((vector.values - ours[site].values).abs().max()) < 2e-4, f"{site}"
+        assert vector.cosine(ours[site]) > 1 - 1e-6, f"{site}"
+    assert theirs[last].cosine(ours[last]) < 0.9, "the control: where the last block itself ends"
+    assert any(vector.cosine(centered[vector.site]) < 0.99 for vector in theirs), "the control: the other component"

@@ -55,7 +55,7 @@ def pca(positives: Float[Tensor, "n width"], negatives: Float[Tensor, "m width"]
 
     Zou et al. 2023 (2310.01405). The differences are centered first, so what all pairs share, their mean difference, is not
     in it. It points where more of the positives lie further along it than their negatives; where as many do as do not, its
-    largest coordinate is positive.
+    largest coordinate is positive. For the last block repeng reads behind the final norm, at our `resid_final`.
     """
     differences = _paired_differences(positives, negatives)
     centered = differences - differences.mean(0)
