@@ -1,0 +1,199 @@
+"""`glassbook check` tells planted vectors apart, keeps a Run with its page, and refuses what is none in one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from conformance.tiny import tiny_model
+from glassbook.core.sites import Site
+from glassbook.files.gguf_writing import write_gguf
+from glassbook.runs.index import find_run
+from glassbook.steering.controls import random_like
+from glassbook.steering.files import load_vector, save_vector
+from glassbook.steering.formats.control_vector import load_control_vector, save_control_vector
+from glassbook.steering.recipes import mean_difference
+from glassbook.steering.vector_set import VectorSet
+from glassbook.steering.vectors import SteeringVector
+from glassbook.tasks.contrast import load_contrast
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SHORT = ["--max-new-tokens", "3", "--n-tokens", "32", "--prompt", "The king"]
+
+
+def rows(*pairs):
+    return "".join(json.dumps({"prompt": p, "positive": a, "negative": b}) + "\n" for p, a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Vectors and pairs, sound ones and others, by name."""
+    folder, model = tmp_path_factory.mktemp("vectors"), tiny_model()
+    a, b = (model.transformer.unembed.weight[model.to_single_token(letter)] for letter in "ab")
+    own = SteeringVector(site=Site.parse("L2.resid_post"), values=(a - b).detach(), identity=model.identity)
+    both = VectorSet((own.with_(site=Site.parse("L1.resid_post")), own))
+    save_vector(folder / "own.safetensors", own)
+    save_vector(folder / "set.safetensors", both)
+    save_control_vector(folder / "own.gguf", own, model)
+    wide = [("direction.1", "F32", (16,), torch.ones(16).numpy())]
+    head = {"general.architecture": "controlvector", "controlvector.model_hint": "llama"}
+    write_gguf(folder / "wide.gguf", head, wide)
+    write_gguf(folder / "weights.gguf", {"general.architecture": "llama"}, wide)
+    write_gguf(
+        folder / "phi3.gguf",
+        head | {"controlvector.model_hint": "phi3"},
+        [("direction.1", "F32", (32,), a.detach().numpy())],
+    )
+    (folder / "notes.txt").write_text("no vector at all")
+    save_vector(folder / "foreign.safetensors", mean_difference(tiny_model(seed=2), ["good"], ["bad"], "L1.resid_pre"))
+    words = ("king", "tree", "day", "sea", "cat", "end", "sun", "bell")
+    (folder / "pairs.jsonl").write_text(rows(*((f"The {word}", "a", "b") for word in words)))
+    (folder / "empty.jsonl").write_text(rows(("The king", "", "b")))
+    (folder / "mute.jsonl").write_text(rows(("", "a", "b")))
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def ask(tiny, files):
+    def asked(name, *more):
+        return ["check", files[name], "--model", tiny, *SHORT, *(files.get(str(one), one) for one in more)]
+
+    return asked
+
+
+def test_the_page_and_the_run_hold_vector_numbers_and_pictures_without_network(cli, ask, files):
+    answer = cli(*ask("own.gguf", "--pairs", "pairs.jsonl", "--instruction", "a a a ", "--json"))
+    said = answer.json()
+    run = find_run(said["run"])
+    assert answer.status in (0, 1) and answer.err == ""
+    assert run.status == "done" and run.faults() == [] and run.kind == "check"
+    assert {
+        "controls",
+        "dose-effect",
+        "dose-cost",
+        "text",
+        "doses",
+        "fluency",
+        "vectors",
+        "written-0",
+    } == run.views().keys()
+    assert [one["name"] for one in run.record["data"]] == ["own.gguf", f"choices {files['pairs.jsonl']}", "alice"]
+    assert {one["name"]: one["value"] for one in run.metrics()}["shift"] == said["effect"]["steered_shift"]
+    kept = load_vector(run.folder / "artifacts" / "vector.safetensors")
+    assert torch.equal(kept["L2.resid_post"].values, load_vector(files["own.safetensors"]).values)
+    page = run.report.read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "") and "<script" not in page
+    assert said["verdict"] in page and "Nothing ties the file to these weights but its width" in page
+    assert "a a a" in page and "Is it this direction that matters?" in page
+
+
+def test_a_control_vector_and_ours_of_the_same_numbers_have_the_same_effect(cli, ask):
+    more = ["--pairs", "pairs.jsonl", "--json"]
+    ours, theirs = (cli(*ask(name, *more)).json() for name in ("own.safetensors", "own.gguf"))
+    assert ours["effect"]["steered"] == theirs["effect"]["steered"]
+    assert ours["cost"] == theirs["cost"]
+    assert "Nothing ties the file" not in find_run(ours["run"]).report.read_text()
+
+
+def test_strength_and_layers_are_those_asked_for(cli, ask):
+    more = ["--pairs", "pairs.jsonl", "--json"]
+    twice = cli(*ask("own.safetensors", *more, "--strength", "2")).json()
+    once = cli(*ask("own.safetensors", *more)).json()
+    assert next(one for one in once["doses"] if one["multiple"] == 2.0)["kl"] == pytest.approx(
+        twice["cost"]["kl"], rel=1e-4
+    )
+    upper, whole = (cli(*ask("set.safetensors", *more, *layers)).json() for layers in (["--layers", "2"], []))
+    assert upper["effect"]["steered"] == once["effect"]["steered"] != whole["effect"]["steered"]
+
+
+def test_a_person_reads_texts_strengths_and_the_sentence_and_the_status_says_what_it_comes_to(cli, ask):
+    told = cli(*ask("own.safetensors"))
+    lines = told.out.splitlines()
+    assert told.status == 1 and "cannot be told, since no pairs were given" in told.out
+    assert lines[0] == "The king" and [line.split()[0] for line in lines[-2:]] == ["run", "report"]
+    assert any(line.split()[:2] == ["times", "the"] for line in lines)
+
+
+WRONG = {
+    "strength 0": (["own.gguf", "--strength", "0"], ["--strength 0", "other than 0"]),
+    "strength NaN": (["own.gguf", "--strength", "nan"], ["--strength nan"]),
+    "strength infinite": (["own.gguf", "--strength", "inf"], ["--strength inf"]),
+    "an empty range": (["set.safetensors", "--layers", "2:1"], ["'2:1' is an empty range"]),
+    "layers that it lacks": (["set.safetensors", "--layers", "8-16"], ["no vector of the set is at layers", "[1, 2]"]),
+    "no layers at all": (["set.safetensors", "--layers", "all"], ["'all' cannot be read"]),
+    "another width": (["wide.gguf"], ["wide.gguf", "width 16", "width 32"]),
+    "another architecture": (["phi3.gguf"], ["phi3", "llama", "--force"]),
+    "another model": (["foreign.safetensors"], ["tiny-llama-2", "not the same model"]),
+    "weights": (["weights.gguf"], ["weights.gguf", "no control vector"]),
+    "no vector": (["notes.txt"], ["notes.txt"]),
+    "an option of nothing": (["own.gguf", "--pairs", "empty.jsonl"], ["item 0", "tokenizes to nothing"]),
+    "a prompt of nothing": (["own.gguf", "--pairs", "mute.jsonl"], ["item 0", "empty prompt"]),
+    "unknown pairs": (["own.gguf", "--pairs", "weather"], ["weather", "sentiment"]),
+    "nothing to complete": (["own.gguf", "--prompt", ""], ["prompt"]),
+    "no random directions": (["own.gguf", "--n-random", "0"], ["n-random"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_checked_is_one_sentence_and_begins_no_run(cli, ask, tmp_path, case):
+    arguments, words = WRONG[case]
+    answer = cli(*ask(*arguments))
+    assert answer.is_one_sentence(), answer
+    assert all(word in answer.err for word in words), answer.err
+    assert "mistake of its own" not in answer.err and not (tmp_path / "runs").exists()
+
+
+def test_a_missing_file_is_one_sentence(cli, tiny):
+    answer = cli("check", "nowhere.gguf", "--model", tiny)
+    assert answer.is_one_sentence() and "nowhere.gguf" in answer.err
+
+
+def test_another_model_s_vector_can_be_forced_and_the_run_says_so(cli, ask):
+    answer = cli(*ask("phi3.gguf", "--force", "--json"))
+    assert answer.status == 1 and find_run(answer.json()["run"]).record["asked"]["config"]["force"] is True
+
+
+def test_steer_takes_a_control_vector_too(cli, tiny, files):
+    ask = ["steer", tiny, "The king", "--choices", "none", "--max-new-tokens", "2", "--json"]
+    said = cli(*ask, "--vector", files["own.gguf"], "--strength", "3").json()
+    assert said["vector"]["set"][0]["site"] == "L2.resid_post"
+
+
+# On the default model.
+
+
+@pytest.fixture(scope="module")
+def planted(default_model, tmp_path_factory):
+    """Three control vectors on the default model, all but the first at random."""
+    folder, texts = tmp_path_factory.mktemp("planted"), load_contrast("sentiment")
+    true = mean_difference(default_model, texts.positives[:12], texts.negatives[:12], "L27.resid_post")
+    made = {
+        "works": 0.5 * true,
+        "does nothing": 1e-3 * random_like(true, 7, 0),
+        "only breaks fluency": 60 * random_like(true, 7, 0),
+    }
+    for name, vector in made.items():
+        save_control_vector(folder / f"{name}.gguf", vector, default_model)
+    return folder
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("verdict", "status"), [("works", 0), ("does nothing", 1), ("only breaks fluency", 1)])
+def test_planted_control_vectors_are_told_apart_by_verdict_and_status(cli, planted, verdict, status):
+    answer = cli("check", planted / f"{verdict}.gguf", "--pairs", "sentiment", "--n-items", "8", *SHORT, "--json")
+    said = answer.json()
+    assert (said["verdict"], answer.status) == (verdict, status), said["sentence"]
+    assert said["effect"]["works"] == (verdict == "works")
+    assert (said["cost"]["perplexity_ratio"] > 1.1) == (verdict == "only breaks fluency")
+
+
+@pytest.mark.model
+def test_the_vector_that_repeng_trained_works_at_the_strengths_that_fluency_allows(cli, default_model):
+    trained = load_control_vector(GOLDEN / "repeng_sentiment.gguf", default_model)
+    assert len(trained) == 29
+    ask = ["check", GOLDEN / "repeng_sentiment.gguf", "--layers", "26-28", "--strength", "8"]
+    answer = cli(*ask, "--pairs", "sentiment", "--n-items", "8", *SHORT, "--json")
+    said = answer.json()
+    assert said["effect"]["works"] and said["interval"]["low"] > 0, said["sentence"]
+    assert said["budget"]["multiple"] is None or said["budget"]["multiple"] > 0.1
