@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from conformance.tiny import tiny_model
+from glassbook.cli.check import Acting, Measuring
+from glassbook.cli.check_run import Check
 from glassbook.core.sites import Site
 from glassbook.files.gguf_writing import write_gguf
 from glassbook.runs.index import find_run
@@ -16,9 +18,9 @@ from glassbook.steering.formats.control_vector import load_control_vector, save_
 from glassbook.steering.recipes import mean_difference
 from glassbook.steering.vector_set import VectorSet
 from glassbook.steering.vectors import SteeringVector
-from glassbook.tasks.contrast import load_contrast
+from glassbook.tasks.contrast import load_choices
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+TRAINED = Path(__file__).parents[1] / "golden" / "repeng_sentiment.gguf"
 SHORT = ["--max-new-tokens", "3", "--n-tokens", "32", "--prompt", "The king"]
 
 
@@ -88,23 +90,39 @@ def test_the_page_and_the_run_hold_vector_numbers_and_pictures_without_network(c
     assert "a a a" in page and "Is it this direction that matters?" in page
 
 
-def test_a_control_vector_and_ours_of_the_same_numbers_have_the_same_effect(cli, ask):
-    more = ["--pairs", "pairs.jsonl", "--json"]
-    ours, theirs = (cli(*ask(name, *more)).json() for name in ("own.safetensors", "own.gguf"))
-    assert ours["effect"]["steered"] == theirs["effect"]["steered"]
-    assert ours["cost"] == theirs["cost"]
-    assert "Nothing ties the file" not in find_run(ours["run"]).report.read_text()
+def steered_by(files, name, **acting):
+    """The logits under the vectors that a check of a file would use."""
+    model = tiny_model()
+    vectors = Check.of(files[name], Acting(**acting), Measuring()).vectors(model)
+    return model("The king", steer=vectors)
 
 
-def test_strength_and_layers_are_those_asked_for(cli, ask):
-    more = ["--pairs", "pairs.jsonl", "--json"]
-    twice = cli(*ask("own.safetensors", *more, "--strength", "2")).json()
-    once = cli(*ask("own.safetensors", *more)).json()
-    assert next(one for one in once["doses"] if one["multiple"] == 2.0)["kl"] == pytest.approx(
-        twice["cost"]["kl"], rel=1e-4
+def test_a_control_vector_and_ours_of_the_same_numbers_are_one(files):
+    ours, theirs = (steered_by(files, name, strength=2.0) for name in ("own.safetensors", "own.gguf"))
+    assert torch.equal(ours, theirs) and not torch.equal(ours, tiny_model()("The king"))
+
+
+def test_strength_and_layers_are_those_asked_for(files):
+    once, twice, upper = (
+        steered_by(files, "own.safetensors"),
+        steered_by(files, "own.safetensors", strength=2.0),
+        steered_by(files, "set.safetensors", layers="2"),
     )
-    upper, whole = (cli(*ask("set.safetensors", *more, *layers)).json() for layers in (["--layers", "2"], []))
-    assert upper["effect"]["steered"] == once["effect"]["steered"] != whole["effect"]["steered"]
+    assert torch.equal(upper, once) and not torch.equal(twice, once)
+    assert not torch.equal(steered_by(files, "set.safetensors"), once)
+
+
+def test_another_model_s_vector_can_be_forced_and_remembers_it(files):
+    forced = Check.of(files["phi3.gguf"], Acting(force=True), Measuring()).vectors(tiny_model())
+    assert all(vector.force for vector in forced)
+
+
+def test_items_are_drawn_by_the_seed_and_keep_their_order(files):
+    path, whole = files["own.gguf"], load_choices("sentiment").items
+    drawn = [Check.of(path, Acting(), Measuring(pairs="sentiment", n_items=9, seed=seed)).items for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2] and len(drawn[0]) == 9
+    assert [one for one in whole if one in drawn[0]] == drawn[0]
+    assert Check.of(path, Acting(), Measuring(pairs="sentiment", n_items=99)).items == list(whole)
 
 
 def test_a_person_reads_texts_strengths_and_the_sentence_and_the_status_says_what_it_comes_to(cli, ask):
@@ -149,51 +167,33 @@ def test_a_missing_file_is_one_sentence(cli, tiny):
     assert answer.is_one_sentence() and "nowhere.gguf" in answer.err
 
 
-def test_another_model_s_vector_can_be_forced_and_the_run_says_so(cli, ask):
-    answer = cli(*ask("phi3.gguf", "--force", "--json"))
-    assert answer.status == 1 and find_run(answer.json()["run"]).record["asked"]["config"]["force"] is True
-
-
 def test_steer_takes_a_control_vector_too(cli, tiny, files):
     ask = ["steer", tiny, "The king", "--choices", "none", "--max-new-tokens", "2", "--json"]
     said = cli(*ask, "--vector", files["own.gguf"], "--strength", "3").json()
     assert said["vector"]["set"][0]["site"] == "L2.resid_post"
 
 
-# On the default model.
+# On the default model: a vector that repeng trained, and random ones.
 
 
 @pytest.fixture(scope="module")
-def planted(default_model, tmp_path_factory):
-    """Three control vectors on the default model, all but the first at random."""
-    folder, texts = tmp_path_factory.mktemp("planted"), load_contrast("sentiment")
-    true = mean_difference(default_model, texts.positives[:12], texts.negatives[:12], "L27.resid_post")
-    made = {
-        "works": 0.5 * true,
-        "does nothing": 1e-3 * random_like(true, 7, 0),
-        "only breaks fluency": 60 * random_like(true, 7, 0),
-    }
-    for name, vector in made.items():
-        save_control_vector(folder / f"{name}.gguf", vector, default_model)
-    return folder
+def at_random(default_model, tmp_path_factory):
+    """A control vector of random directions, of the norm that repeng's have."""
+    path = tmp_path_factory.mktemp("planted") / "random.gguf"
+    trained = load_control_vector(TRAINED, default_model)
+    save_control_vector(path, random_like(trained, 7, 0), default_model)
+    return path
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(("verdict", "status"), [("works", 0), ("does nothing", 1), ("only breaks fluency", 1)])
-def test_planted_control_vectors_are_told_apart_by_verdict_and_status(cli, planted, verdict, status):
-    answer = cli("check", planted / f"{verdict}.gguf", "--pairs", "sentiment", "--n-items", "8", *SHORT, "--json")
+@pytest.mark.parametrize(
+    ("trained", "strength", "verdict", "status"),
+    [(True, 8, "works", 0), (False, 0.01, "does nothing", 1), (False, 1000, "only breaks fluency", 1)],
+)
+def test_control_vectors_are_told_apart_by_verdict_and_status(cli, at_random, trained, strength, verdict, status):
+    ask = ["check", TRAINED if trained else at_random, "--strength", strength, "--layers", "26-28", "--n-items", "8"]
+    answer = cli(*ask, "--pairs", "sentiment", *SHORT, "--json")
     said = answer.json()
     assert (said["verdict"], answer.status) == (verdict, status), said["sentence"]
     assert said["effect"]["works"] == (verdict == "works")
     assert (said["cost"]["perplexity_ratio"] > 1.1) == (verdict == "only breaks fluency")
-
-
-@pytest.mark.model
-def test_the_vector_that_repeng_trained_works_at_the_strengths_that_fluency_allows(cli, default_model):
-    trained = load_control_vector(GOLDEN / "repeng_sentiment.gguf", default_model)
-    assert len(trained) == 29
-    ask = ["check", GOLDEN / "repeng_sentiment.gguf", "--layers", "26-28", "--strength", "8"]
-    answer = cli(*ask, "--pairs", "sentiment", "--n-items", "8", *SHORT, "--json")
-    said = answer.json()
-    assert said["effect"]["works"] and said["interval"]["low"] > 0, said["sentence"]
-    assert said["budget"]["multiple"] is None or said["budget"]["multiple"] > 0.1

@@ -46,6 +46,12 @@ def check(vectors, items=ITEMS, plan=QUICK):
     return check_vectors(tiny_model(), vectors, items, own_text(), label="the vector", plan=plan)
 
 
+@cache
+def working():
+    """The report of the planted vector at a strength that fluency allows."""
+    return check(0.3 * planted())
+
+
 PLANTED = {
     "works": lambda: 0.3 * planted(),
     "works but over the fluency budget": lambda: 8.0 * planted(),
@@ -69,7 +75,7 @@ def test_a_set_works_as_its_vector_does_and_stands_beside_random_sets_of_its_nor
     below = alone.with_(site=Site.parse("L1.resid_post"), values=0 * alone.values)
     report = check(VectorSet((below, alone)))
     assert report.verdict == "works"
-    assert report.effect.steered == pytest.approx(check(alone).effect.steered, abs=1e-5)
+    assert report.effect.steered == pytest.approx(working().effect.steered, abs=1e-5)
 
 
 def test_without_pairs_the_cost_is_told_and_of_the_effect_that_it_cannot_be():
@@ -77,7 +83,7 @@ def test_without_pairs_the_cost_is_told_and_of_the_effect_that_it_cannot_be():
     assert report.verdict == "cannot be told" and "no pairs were given" in report.sentence
     assert report.effect is None and report.interval is None and report.dose_effects == {}
     assert "instruction" not in report.sentence and "the budget of 1.1" in report.sentence
-    assert report.cost == check(0.3 * planted()).cost
+    assert report.cost == working().cost
 
 
 @pytest.mark.parametrize("items", [[], ITEMS])
@@ -94,7 +100,7 @@ def test_too_few_items_or_random_directions_tell_nothing():
 
 
 def test_the_effect_over_strengths_is_that_of_the_strengths():
-    report = check(0.3 * planted())
+    report = working()
     assert report.dose_effects[1.0] == report.interval
     twice = check(0.6 * planted())
     assert report.dose_effects[2.0].estimate == pytest.approx(twice.interval.estimate, abs=1e-5)
@@ -104,7 +110,7 @@ def test_the_effect_over_strengths_is_that_of_the_strengths():
 
 
 def test_the_sentence_says_whether_prompting_did_better_and_that_nothing_was_chosen():
-    report = check(0.3 * planted())
+    report = working()
     better = replace(report, effect=replace(report.effect, prompted=[99.0] * len(ITEMS)))
     worse = replace(report, effect=replace(report.effect, prompted=[-99.0] * len(ITEMS)))
     untried = replace(report, effect=replace(report.effect, prompted=None))
