@@ -10,6 +10,7 @@ from glassbook.core.errors import InputError
 from glassbook.core.sites import Site
 from glassbook.core.taps import Edit, Taps
 from glassbook.models.prompts import Prompts
+from glassbook.steering.vector_set import PerRow
 from glassbook.steering.vectors import SteeringVector
 
 BATCH = Prompts.of([[1, 2, 3, 4, 5], [6, 7, 8]])
@@ -130,3 +131,27 @@ def test_a_repeated_prefix_gives_each_copy_its_own_edits() -> None:
         for row, places in enumerate(([1, 4], [0, 2])):
             assert torch.allclose(together[2 * copy + row], alone[row, places], atol=1e-5)
     assert prefix.repeated(2).span.prompt_lengths.tolist() == [3, 2, 3, 2]
+
+
+@pytest.mark.parametrize("architecture", [GPT2, LLAMA])
+def test_what_rows_have_in_common_is_computed_once_in_each_branch(architecture: str) -> None:
+    model = tiny_model(architecture)
+    batch = Prompts.of([[1, 2, 3, 4, 5, 6], [1, 2, 3, 9], [1, 2, 3, 7, 8]])
+    vectors = [
+        SteeringVector(site=Site("resid_pre", 1), values=by * torch.arange(32.0).cos(), identity=model.identity)
+        for by in (1.0, -2.0)
+    ]
+    widths: list[tuple[int, int]] = []
+
+    def edits(rows: int) -> list[Edit]:
+        seen = Edit(Site("resid_post", 2), lambda value, _: widths.append(tuple(value.shape[:2])) or value)
+        return [*model.edits_of(PerRow([vector for vector in vectors for _ in range(rows)])), seen]
+
+    read_at = [[3, 5], [3, 3], [4, 3]]
+    prefix = Prefix(model, batch, 1)
+    apart = prefix.branches(2, edits, read_at)
+    assert widths == [(6, 6)]
+    together = prefix.branches(2, edits, read_at, shared=3)
+    assert widths[1:] == [(2, 3), (6, 3)], "3 tokens once a branch, then what is left of each row"
+    assert torch.allclose(together, apart, atol=1e-5)
+    assert not torch.allclose(apart[:3], apart[3:], atol=1e-1), "the control: branches differ"

@@ -32,6 +32,16 @@ MIXED = [
     ChoiceItem("x", "ab", "ac"),
 ]
 
+ALIKE = [
+    ChoiceItem(f"is it so that {said}?", yes, no)
+    for said, yes, no in (
+        ("the sun", "y", "n"),
+        ("cold", " yes", " no"),
+        ("it", " (A)", " (B)"),
+        ("on and on", "no", "yes"),
+    )
+]
+
 
 @pytest.mark.parametrize(
     ("vector", "told", "verdict"),
@@ -84,21 +94,26 @@ def test_everything_that_was_written_is_kept_with_its_fluency() -> None:
 
 
 @pytest.mark.parametrize("architecture", [GPT2, LLAMA])
-@pytest.mark.parametrize("positions", ["all", "prompt", "front", (1,)])
-def test_scores_of_the_grid_are_those_of_one_steering_at_a_time(architecture: str, positions: object) -> None:
+@pytest.mark.parametrize("positions", ["all", "prompt", "generated", "front", (1, 14)])
+@pytest.mark.parametrize("items", [MIXED, ALIKE], ids=["mixed", "alike"])
+def test_scores_of_the_grid_are_those_of_one_steering_at_a_time(
+    architecture: str, positions: object, items: list[ChoiceItem]
+) -> None:
     model = tiny_model(architecture)
     vectors = [_vector(model, layer, positions) for layer in range(3)]
     frame, steers = Frame.around(vectors), [by * vector for vector in vectors for by in (1.0, -2.0)]
-    measure = ChoiceLogOdds(model, MIXED, frame)
-    expected = choice_log_odds(model, MIXED, steers)
+    measure = ChoiceLogOdds(model, items, frame)
+    expected = choice_log_odds(model, items, steers)
     for i in range(0, 6, 2):
         found = measure.scores(steers[i : i + 2])
         assert torch.allclose(
             torch.tensor([one.values for one in found]).double(), expected[i : i + 2].double(), atol=1e-3
         )
-    whole = ChoiceLogOdds(model, MIXED, frame, reuse=False).scores(steers)
+    shares = [batch.shared for batch in measure.passages._batches]
+    assert (max(shares) >= 12) == (items is ALIKE)
+    whole = ChoiceLogOdds(model, items, frame, reuse=False).scores(steers)
     assert torch.allclose(torch.tensor([one.values for one in whole]).double(), expected.double(), atol=1e-3)
-    plain = choice_log_odds(model, MIXED, [None], prepend_bos=frame.bos)
+    plain = choice_log_odds(model, items, [None], prepend_bos=frame.bos)
     assert measure.scores([None])[0].values == pytest.approx(plain[0].tolist(), abs=1e-3)
     assert float((expected - plain).abs().max()) > 1e-2, "the control: the vectors do something"
 

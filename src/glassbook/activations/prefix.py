@@ -1,6 +1,6 @@
 """A pass begun once and finished many times: what lies below the first edited layer is computed a single time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from glassbook.core.errors import InputError
 from glassbook.core.sites import Site
 from glassbook.core.taps import IDLE, Edit, PassDone, Span, Taps
+from glassbook.models.attention import KVCache
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
 
@@ -77,13 +78,51 @@ class Prefix:
         with torch.inference_mode():
             if not self.model.net.resumable:
                 return _picked(self.model.net(self.batch.ids, taps), read_at)
-            net = self.model.transformer
-            resid = net.enter(self.batch.ids, self.span.positions, taps) if self.resid is None else self.resid
-            if self.layer:
-                # Where this layer begins the one below has ended: one place with two addresses.
-                resid = taps.at(self.layer - 1)("resid_post", resid)
-            resid = net.climb(resid, self.span.positions, taps, None, self.layer or 0)
-            return net.read(_picked(resid, read_at), taps)
+            return self.model.transformer.read(_picked(self._finished(taps), read_at), taps)
+
+    def branches(
+        self, n: int, edits: Callable[[int], Sequence[Edit]], read_at: ReadAt, shared: int = 0
+    ) -> Float[Tensor, "copies_of_batch read d_vocab"]:
+        """Return the logits of the batch `n` times over, one copy after another, each under its own edits.
+
+        `edits(rows)` gives those for a pass in which every copy has so many rows. The first `shared` tokens, which all rows
+        must have in common and none is read at, are computed once in each copy: the others look back at their keys.
+        """
+        rows = len(self.batch.lengths)
+        copies, places = self.repeated(n), _repeated(read_at, n)
+        if not shared or rows == 1 or self.resid is None:
+            return copies.logits(edits(rows), places)
+        head = self._columns([0], slice(0, shared)).repeated(n)
+        tail = copies._columns(range(rows * n), slice(shared, None))
+        with torch.inference_mode():
+            cache = self.model.transformer.new_cache(n, self.batch.ids.shape[1])
+            head._finished(Taps(edits=edits(1), span=head.span), cache)
+            cache.filled = shared
+            taps = Taps(edits=edits(rows), span=tail.span)
+            resid = tail._finished(taps, cache.repeated(rows))
+            later = None if places is None else [[place - shared for place in _listed(one)] for one in places]
+            return self.model.transformer.read(_picked(resid, later), taps)
+
+    def _finished(self, taps: Taps, cache: KVCache | None = None) -> Float[Tensor, "batch pos d_model"]:
+        """Return the stream after the last block."""
+        net, positions = self.model.transformer, self.span.positions
+        resid = net.enter(self.batch.ids, positions, taps) if self.resid is None else self.resid
+        if self.layer:
+            # Where this layer begins the one below has ended: one place with two addresses.
+            resid = taps.at(self.layer - 1)("resid_post", resid)
+        return net.climb(resid, positions, taps, cache, self.layer or 0)
+
+    def _columns(self, rows: Sequence[int], columns: slice) -> "Prefix":
+        """Return some rows and columns of the prefix, whose tokens keep their positions."""
+        index = torch.tensor(list(rows), device=self.batch.ids.device)
+        batch = Prompts(self.batch.ids[index, columns], [self.batch.lengths[row] for row in rows])
+        span = Span(
+            self.span.positions[index, columns],
+            self.span.prompt_lengths[index],
+            self.span.lengths[index],
+            torch.arange(len(index), device=index.device),
+        )
+        return self._twin(batch, span, self.layer, None if self.resid is None else self.resid[index, columns])
 
     def _climbed(self, resid: Tensor | None, layer: int) -> Float[Tensor, "batch pos d_model"]:
         """Return the stream where `layer` begins, from where this prefix stands or from the tokens."""
@@ -122,6 +161,14 @@ def _begins_at(site: Site) -> int:
     """Return the layer at whose beginning all that lies below a Site is done."""
     assert site.layer is not None
     return site.layer + 1 if site.name == "resid_post" else site.layer
+
+
+def _repeated(read_at: ReadAt, n: int) -> ReadAt:
+    return None if read_at is None else [*read_at] * n
+
+
+def _listed(places: int | Sequence[int]) -> Sequence[int]:
+    return [places] if isinstance(places, int) else places
 
 
 def _picked(values: Float[Tensor, "batch pos width"], read_at: ReadAt) -> Float[Tensor, "batch read width"]:

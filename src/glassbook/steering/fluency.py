@@ -12,7 +12,6 @@ from glassbook.models.model import Model, needs_bos
 from glassbook.models.scoring import token_log_probs
 from glassbook.steering.vector_set import Vectors, each_vector
 
-
 _ROWS_AT_ONCE = 8
 
 

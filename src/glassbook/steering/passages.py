@@ -8,12 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from glassbook.activations.prefix import Prefix, lowest_layer
+from glassbook.core.taps import Edit
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
 from glassbook.steering.vector_set import PerRow, Vectors, each_vector
 
 # A pass of this many tokens keeps the products large; of this many logits' rows, the memory small.
 BATCH_TOKENS, PASS_TOKENS, PASS_READS = 256, 1024, 512
+# A shorter beginning that passages have in common saves less than a second pass over the blocks costs.
+WORTH_SHARING = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class _Batch:
         places, tokens, weights = _scored_table(passages)
         self.places = places.tolist()
         self.tokens, self.weights = tokens.to(model.device), weights.to(model.device)
-        # Several targets at one position, such as the two options of a choice, are read once.
+        self.shared = _shared(passages, min(map(min, self.places)))
         self._prefix: Prefix | None = None
 
     def parts(self, steers: Sequence[Vectors | None]) -> Iterator[tuple[int, Sequence[Vectors | None]]]:
@@ -77,9 +80,11 @@ class _Batch:
     def scored(self, layer: int | None, steers: Sequence[Vectors | None]) -> Float[Tensor, "steers rows"]:
         """Return the score of every row under every steering, all in one pass."""
         rows, n = len(self.prompt_lengths), len(steers)
-        prefix = self._at(layer).repeated(n)
-        edits = self.model.edits_of(PerRow([steer for steer in steers for _ in range(rows)]))
-        logits = prefix.logits(edits, read_at=self.places * n)
+
+        def edits(each: int) -> list[Edit]:
+            return self.model.edits_of(PerRow([steer for steer in steers for _ in range(each)]))
+
+        logits = self._at(layer).branches(n, edits, self.places, self.shared if layer is not None else 0)
         with torch.inference_mode():
             told = logits.float().log_softmax(-1).unflatten(0, (n, rows))
             tokens = self.tokens.expand(n, *self.tokens.shape)
@@ -104,6 +109,15 @@ def _grouped(passages: Sequence[Passage]) -> list[list[Passage]]:
     return groups
 
 
+def _shared(passages: Sequence[Passage], first_read: int) -> int:
+    """Return how many tokens at the beginning all passages have in common, short of any that is read at or written."""
+    most = min(first_read, *(passage.prompt_length for passage in passages))
+    same = 0
+    while same < most and len({passage.ids[same] for passage in passages}) == 1:
+        same += 1
+    return same if same >= WORTH_SHARING else 0
+
+
 def _scored_table(
     passages: Sequence[Passage],
 ) -> tuple[Int[Tensor, "rows reads"], Int[Tensor, "rows reads targets"], Float[Tensor, "rows reads targets"]]:
@@ -120,6 +134,8 @@ def _scored_table(
     tokens = torch.zeros(len(rows), reads, targets, dtype=torch.long)
     weights = torch.zeros(len(rows), reads, targets)
     for i, row in enumerate(rows):
+        # Rows with fewer predictions read one of their own again.
+        places[i] = next(iter(row))
         for j, (place, wanted) in enumerate(row.items()):
             places[i, j] = place
             for k, (token, weight) in enumerate(wanted):

@@ -76,7 +76,7 @@ def _concluded(plan: Plan, bench: Bench, found: Found, written: tuple[Written, .
         written=written,
         vector=bench.directions.steer(VECTOR, (chosen.vector.cell.layer, chosen.vector.cell.strength)),
         verdict=verdict,
-        sentence=say_sweep(material.label, verdict, plan.effect, plan.make.unit, chosen, unbounded, said),
+        sentence=say_sweep(material.label, verdict, (plan.effect, plan.make.unit), chosen, unbounded, found.grid, said),
     )
 
 

@@ -1,5 +1,6 @@
 """What may be said of a sweep: its verdict by rule, and one sentence with every number that the verdict rests on."""
 
+import math
 from collections.abc import Sequence
 
 from glassbook.steering.sweep_result import Cell, Chosen, Outcome, SweepVerdict
@@ -23,13 +24,17 @@ def judge(chosen: Chosen, unbounded: Chosen, grid: Sequence[Cell], prompting: fl
 def say_sweep(
     label: str,
     verdict: SweepVerdict,
-    effect: str,
-    unit: str,
+    measured: tuple[str, str],
     chosen: Chosen,
     unbounded: Chosen,
+    grid: Sequence[Cell],
     prompted: tuple[str, float | None],
 ) -> str:
-    """Return the sentence: the verdict, the held-out effect beside its controls, its cost, and how prompting compares."""
+    """Return the sentence: the verdict, the held-out effect beside its controls, its cost, and how prompting compares.
+
+    `measured` is the effect and its unit, `prompted` the instruction and what it did.
+    """
+    effect, unit = measured
     name = {"choice-log-odds": "the log-odds", "perplexity-ratio": "the log-probability of the topic's text"}.get(
         effect, effect
     )
@@ -40,6 +45,9 @@ def say_sweep(
             f"without the budget it moved {name} by {_number(beyond.effect, unit)} at layer {beyond.cell.layer} and strength "
             f"{beyond.cell.strength:g}, {_beaten(unbounded)}, at {_times(beyond.perplexity_ratio)} the perplexity"
         )
+    if verdict == "only breaks fluency" and chosen.vector.within_budget:
+        dearest = max((cell.perplexity_ratio for cell in grid if cell.perplexity_ratio is not None), default=math.inf)
+        parts.append(f"in the dearest cell of its grid unrelated text cost {_times(dearest)} the perplexity")
     parts.append(_prompting(chosen.vector, *prompted, unit))
     return "; ".join(parts) + "."
 
