@@ -17,6 +17,7 @@ from glassbook.models.generation import StoppedBy
 from glassbook.runs.record import STATUSES
 from glassbook.steering.check_words import CheckVerdict
 from glassbook.steering.operators import OPERATORS, POSITIONS
+from glassbook.steering.sweep_result import VERDICTS
 from glassbook.views.page import Verdict
 from glassbook.views.view import VIEWS
 
@@ -30,6 +31,7 @@ IN_CODE: dict[str, Iterable[str]] = {
     "Why a completion stopped": get_args(StoppedBy),
     "Status of a Run": STATUSES,
     "Verdict of a report": get_args(get_type_hints(Verdict)["outcome"]),
+    "Verdict of a sweep": VERDICTS,
     "Verdict of a check": get_args(CheckVerdict),
     "Views": VIEWS,
     "Verbs of the command line": VERBS,
