@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from glassbook.cli.steering_report import Steered, compare_view, describe_vector
+from glassbook.cli.steering_report import Steered, compare_view
 from glassbook.models.model import Model
 from glassbook.steering.check import CheckReport
 from glassbook.steering.check_words import CheckVerdict
@@ -28,7 +28,7 @@ _HOW_DOSED = (
 
 def check_lead(model: Model, checked: CheckReport) -> str:
     """Return what was checked on what, and what ties the two together."""
-    vectors = each_vector(checked.vectors)
+    vectors = _upward(checked)
     first, last = vectors[0].site, vectors[-1].site
     where = f"at {first}" if len(vectors) == 1 else f"at {len(vectors)} Sites from {first} to {last}"
     lead = f"{checked.label}, {where}, on {model.identity.label}, as it came: nothing was chosen here."
@@ -208,20 +208,27 @@ def fluency_table(checked: CheckReport) -> Table:
 
 
 def vectors_table(checked: CheckReport) -> Table:
-    """Return where the vectors act, and what is known of how they were made."""
-    rows = [_vector_row(vector) for vector in each_vector(checked.vectors)]
+    """Return where the vectors act, from the lowest layer up; how they were made stands once beneath."""
+    vectors = _upward(checked)
     return Table(
         title="What is in the file",
         caption="The norm is that of what is added at the strength that was checked.",
-        columns=["Site", "Norm", "Operator", "Positions", "Made from"],
-        rows=rows,
+        columns=["Site", "Norm", "Operator", "Positions"],
+        rows=[[str(one.site), one.norm * abs(one.strength), one.operator, str(one.positions)] for one in vectors],
+        notes=list(dict.fromkeys(_making(vector) for vector in vectors)),
     )
 
 
-def _vector_row(vector: SteeringVector) -> list[Cell]:
-    said = describe_vector(vector)
-    made = ", ".join(f"{key} {value}" for key, value in said["made"].items() if key != "tokens" and value)
-    return [said["site"], vector.norm * abs(vector.strength), said["operator"], str(said["positions"]), made]
+def _making(vector: SteeringVector) -> str:
+    facts = ", ".join(f"{key} {value}" for key, value in vector.made.items() if key != "tokens" and value)
+    return f"Made by: {facts}." if facts else "How it was made is not recorded."
+
+
+def _upward(checked: CheckReport) -> list[SteeringVector]:
+    """Return the vectors from the lowest layer up, those outside the blocks first."""
+    return sorted(
+        each_vector(checked.vectors), key=lambda vector: -1 if vector.site.layer is None else vector.site.layer
+    )
 
 
 def _limits(checked: CheckReport) -> list[Threshold]:
