@@ -19,7 +19,7 @@ from glassbook.steering.sweep_effects import Measure, Scores
 from glassbook.steering.sweep_grid import VECTOR, Bench, Directions, Half, Place
 from glassbook.steering.sweep_journal import Journal
 from glassbook.steering.sweep_result import Cell, Chosen, Outcome
-from glassbook.steering.sweep_words import judge
+from glassbook.steering.sweep_words import judge, say_sweep
 from glassbook.steering.vectors import SteeringVector
 from steering.planted import along, planted_model, quick
 
@@ -137,33 +137,35 @@ def test_a_cost_that_is_not_a_number_is_never_within_a_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "cost", "randoms", "beyond", "prompting", "verdict"),
+    ("within", "randoms", "beyond", "prompting", "verdict"),
     [
-        (2.0, 1.05, 0.5, 2.0, None, "works"),
-        (2.0, 1.05, 0.5, 2.0, 1.9, "works"),
-        (2.0, 1.05, 0.5, 2.0, 2.1, "worse than prompting"),
-        (2.0, 1.2, 0.5, 2.0, None, "works but breaks fluency"),
-        (0.2, 1.05, 0.5, 3.0, None, "works but breaks fluency"),
-        (0.2, 1.05, 0.5, 0.3, 9.0, "only breaks fluency"),
-        (-2.0, 1.05, -3.0, -2.0, None, "only breaks fluency"),
+        ((2.0, 1.05), 0.5, (2.0, 3.0), None, "works"),
+        ((2.0, 1.05), 0.5, (2.0, 3.0), 1.9, "works"),
+        ((2.0, 1.05), 0.5, (2.0, 3.0), 2.1, "worse than prompting"),
+        ((2.0, 1.2), 0.5, (2.0, 3.0), None, "works but breaks fluency"),
+        ((2.0, math.nan), 0.5, (2.0, 3.0), None, "works but breaks fluency"),
+        ((0.2, 1.05), 0.5, (3.0, 3.0), None, "works but breaks fluency"),
+        ((0.2, 1.05), 0.5, (0.3, 3.0), 9.0, "only breaks fluency"),
+        ((0.2, 1.05), 0.5, (0.3, 1.05), 9.0, "does nothing"),
+        ((-2.0, 1.05), -3.0, (-2.0, 3.0), None, "only breaks fluency"),
+        ((-2.0, 1.05), -3.0, (-2.0, 1.05), None, "does nothing"),
     ],
 )
 def test_the_verdict_is_a_function_of_the_numbers(
-    ours: float, cost: float, randoms: float, beyond: float, prompting: float | None, verdict: str
+    within: tuple[float, float], randoms: float, beyond: tuple[float, float], prompting: float | None, verdict: str
 ) -> None:
-    grid = [Cell(layer=1, strength=1.0, effect=ours, perplexity_ratio=1.05), Cell(layer=1, strength=2.0, effect=beyond)]
-    chosen, unbounded = made_up(ours, cost, randoms, 1.1), made_up(beyond, 3.0, randoms, math.inf)
-    assert judge(chosen, unbounded, grid, prompting) == verdict
-    cheap = [Cell(layer=1, strength=1.0, effect=ours, perplexity_ratio=1.05)]
-    if verdict == "only breaks fluency":
-        assert judge(chosen, unbounded, cheap, prompting) == "does nothing"
+    chosen, unbounded = made_up(*within, randoms, 1.1), made_up(*beyond, randoms, math.inf)
+    assert judge(chosen, unbounded, prompting) == verdict
+    said = say_sweep("It", verdict, ("choice-log-odds", "nats"), chosen, unbounded, ("Be kind. ", prompting))
+    assert said.startswith(f"It {verdict}: at layer 1") and said.endswith(".")
+    assert ("without the budget it moved" in said) == (verdict == "works but breaks fluency" and within[0] < 1)
 
 
 def made_up(effect: float, cost: float, random: float, budget: float) -> Chosen:
     """Return a choice whose vector and random directions have these effects on four items."""
 
     def outcome(name: str, value: float) -> Outcome:
-        cell = Cell(layer=1, strength=1.0, effect=value, perplexity_ratio=1.0, kl=0.0)
+        cell = Cell(layer=1, strength=1.0, effect=value, perplexity_ratio=min(cost, budget), kl=0.0)
         shifts = tuple(value + 0.01 * i for i in range(4))
         return Outcome(name=name, cell=cell, within_budget=True, shifts=shifts, perplexity_ratio=cost, kl=0.0)
 

@@ -54,7 +54,7 @@ def _concluded(plan: Plan, bench: Bench, found: Found, written: tuple[Written, .
     """Return the whole sweep with what may be said of it."""
     chosen, unbounded, material = found.chosen, found.unbounded, plan.material
     prompting = sum(found.prompted) / len(found.prompted) if found.prompted else None
-    verdict = judge(chosen, unbounded, found.grid, prompting)
+    verdict = judge(chosen, unbounded, prompting)
     said = (material.instruction, prompting)
     return Sweep(
         label=material.label,
@@ -76,7 +76,7 @@ def _concluded(plan: Plan, bench: Bench, found: Found, written: tuple[Written, .
         written=written,
         vector=bench.directions.steer(VECTOR, (chosen.vector.cell.layer, chosen.vector.cell.strength)),
         verdict=verdict,
-        sentence=say_sweep(material.label, verdict, (plan.effect, plan.make.unit), chosen, unbounded, found.grid, said),
+        sentence=say_sweep(material.label, verdict, (plan.effect, plan.make.unit), chosen, unbounded, said),
     )
 
 

@@ -15,8 +15,8 @@ VERDICTS: dict[str, str] = {
     "works": "within the budget the effect stands out from its controls, and no plain instruction did better",
     "worse than prompting": "within the budget the effect stands out, but a plain instruction did better",
     "works but breaks fluency": "the effect stands out only where unrelated text costs more than the budget",
-    "only breaks fluency": "the effect stands out nowhere, and some cells cost more than the budget",
-    "does nothing": "the effect stands out nowhere, and every cell is within the budget",
+    "only breaks fluency": "the effect stands out nowhere, and the cell where it is largest costs more than the budget",
+    "does nothing": "the effect stands out nowhere, and the cell where it is largest is within the budget",
 }
 
 

@@ -1,24 +1,26 @@
 """What may be said of a sweep: its verdict by rule, and one sentence with every number that the verdict rests on."""
 
-import math
-from collections.abc import Sequence
-
-from glassbook.steering.sweep_result import Cell, Chosen, Outcome, SweepVerdict
+from glassbook.steering.sweep_result import Chosen, Outcome, SweepVerdict
 
 
-def judge(chosen: Chosen, unbounded: Chosen, grid: Sequence[Cell], prompting: float | None) -> SweepVerdict:
+def judge(chosen: Chosen, unbounded: Chosen, prompting: float | None) -> SweepVerdict:
     """Return the verdict, a function of the measured numbers alone.
 
     An effect at a cell that is beyond the budget on the held-out text too counts as one that breaks fluency.
     """
     ours = chosen.vector
-    if chosen.stands_out and ours.within_budget and ours.perplexity_ratio <= chosen.budget:
+    if chosen.stands_out and _keeps_to(chosen.budget, ours):
         is_worse = prompting is not None and ours.effect is not None and prompting > ours.effect
         return "worse than prompting" if is_worse else "works"
     if chosen.stands_out or unbounded.stands_out:
         return "works but breaks fluency"
-    breaks = any(cell.perplexity_ratio is None or not cell.perplexity_ratio <= chosen.budget for cell in grid)
-    return "only breaks fluency" if breaks else "does nothing"
+    return "does nothing" if _keeps_to(chosen.budget, unbounded.vector) else "only breaks fluency"
+
+
+def _keeps_to(budget: float, outcome: Outcome) -> bool:
+    """Return whether a cell was within the budget where it was chosen and where it is reported; NaN is not."""
+    ratios = (outcome.cell.perplexity_ratio, outcome.perplexity_ratio)
+    return all(ratio is not None and ratio <= budget for ratio in ratios)
 
 
 def say_sweep(
@@ -27,7 +29,6 @@ def say_sweep(
     measured: tuple[str, str],
     chosen: Chosen,
     unbounded: Chosen,
-    grid: Sequence[Cell],
     prompted: tuple[str, float | None],
 ) -> str:
     """Return the sentence: the verdict, the held-out effect beside its controls, its cost, and how prompting compares.
@@ -46,8 +47,8 @@ def say_sweep(
             f"{beyond.cell.strength:g}, {_beaten(unbounded)}, at {_times(beyond.perplexity_ratio)} the perplexity"
         )
     if verdict == "only breaks fluency" and chosen.vector.within_budget:
-        dearest = max((cell.perplexity_ratio for cell in grid if cell.perplexity_ratio is not None), default=math.inf)
-        parts.append(f"in the dearest cell of its grid unrelated text cost {_times(dearest)} the perplexity")
+        cost = _times(unbounded.vector.perplexity_ratio)
+        parts.append(f"in the cell that the choice takes without the budget, unrelated text cost {cost} the perplexity")
     parts.append(_prompting(chosen.vector, *prompted, unit))
     return "; ".join(parts) + "."
 
