@@ -29,3 +29,10 @@ def default_model() -> object:
     if not converted_folder(DEFAULT_MODEL).exists():
         pytest.skip(f"{DEFAULT_MODEL} is not in the cache; `make model` fetches it")
     return open_model(DEFAULT_MODEL)
+
+
+@pytest.fixture
+def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute everything in PyTorch, as where no compiler was at hand."""
+    for room in ("products", "steps"):
+        monkeypatch.setattr(f"glassbook.models.native.{room}.kernel", lambda: None)

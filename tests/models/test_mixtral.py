@@ -45,6 +45,7 @@ def experts_read(mixture: Mixture, x: Tensor) -> set[int]:
     return {int(name.split(".")[1]) for name in seen.names if name.startswith("experts.")}
 
 
+@pytest.mark.usefixtures("without_kernel")  # FLOP and reads are counted where PyTorch computes
 @pytest.mark.parametrize("n_experts, top_k", [(8, 2), (8, 1), (5, 3), (2, 2), (1, 1)])
 @pytest.mark.parametrize("n_tokens", [1, 2, 33])
 def test_each_token_is_multiplied_by_its_chosen_experts_and_by_no_other(n_experts, top_k, n_tokens):
@@ -109,6 +110,7 @@ def favor_two(value: Tensor, _: Span) -> Tensor:
     return torch.cat((value[..., :2], value[..., 2:3] + 100, value[..., 3:]), -1)
 
 
+@pytest.mark.usefixtures("without_kernel")  # FLOP and reads are counted where PyTorch computes
 def test_an_edit_of_the_scores_changes_which_experts_run():
     model = tiny_model(MIXTRAL)
     plain, written = routed("L1.router_logits", unchanged)

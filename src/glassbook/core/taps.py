@@ -100,6 +100,11 @@ class At:
             value = handler(value)
         return value
 
+    @property
+    def idle(self) -> bool:
+        """Return whether nobody reads or edits anything here."""
+        return not self._handlers
+
     def wants(self, *names: str) -> bool:
         """Return whether anybody reads or edits one of `names`, so that it must be formed."""
         return any(name in self._handlers for name in names)

@@ -1,5 +1,7 @@
 """Scaled dot-product attention with grouped queries, and the cache of past keys and values."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -24,6 +26,8 @@ class KVCache:
         self.keys = torch.empty(shape, dtype=dtype, device=device)
         self.values = torch.empty(shape, dtype=dtype, device=device)
         self.filled = 0
+        # A network's blocks laid out for the kernel over this memory; empty where it knows not all of them.
+        self.steps: Any = None
         self._places: Int[Tensor, "batch columns"] | None = None
 
     def extend(
@@ -61,7 +65,7 @@ class KVCache:
         """Return a cache with every row `n` times, for several samples of one prompt."""
         copy = KVCache.__new__(KVCache)
         copy.keys, copy.values = self.keys.repeat_interleave(n, 1), self.values.repeat_interleave(n, 1)
-        copy.filled = self.filled
+        copy.filled, copy.steps = self.filled, None
         copy._places = None if self._places is None else self._places.repeat_interleave(n, 0)
         return copy
 

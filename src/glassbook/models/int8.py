@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glassbook.models.linear import Embedding, Linear
+from glassbook.models.native.products import product, takes
 
 _LARGEST = 127
 # What a piece of a matrix becomes in float32 stays in the second-level cache between the two steps.
@@ -42,6 +43,8 @@ def int8_linear(
     bias: Float[Tensor, " d_out"] | None = None,
 ) -> Float[Tensor, "*lead d_out"]:
     """Return `x @ weight.T + bias` for a weight held as integers and scales."""
+    if takes(x, integers):
+        return product(x, integers, scales, bias)
     rows = x.reshape(-1, x.shape[-1])
     if (torch.is_grad_enabled() and x.requires_grad) or x.device.type != "cpu":
         return F.linear(x, dequantize(integers, scales), bias)
@@ -77,6 +80,11 @@ class Int8Linear(Linear):
     def weight(self) -> Float[Tensor, "d_out d_in"]:  # type: ignore[override]
         """Return the weight in float32, formed anew each time."""
         return dequantize(self.integers, self.scales)
+
+    @property
+    def held(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the integers, the scales of their rows, and the bias."""
+        return self.integers, self.scales, self.bias
 
     def forward(self, x: Float[Tensor, "*lead d_in"]) -> Float[Tensor, "*lead d_out"]:
         """Return `x @ weight.T + bias`."""

@@ -5,6 +5,7 @@ from torch import Tensor, bfloat16, nn
 from torch.nn import functional as F
 
 from glassbook.core.devices import widens_bfloat16
+from glassbook.models.native.products import product, takes
 from glassbook.models.part import Part
 
 # Below this many rows a product is bound by reading the weights, and widening them would triple the traffic.
@@ -18,6 +19,11 @@ def is_widened(x: Tensor, rows: int) -> bool:
 
 class Linear(Part, nn.Linear):
     """An affine map whose large bfloat16 products are widened where that is faster."""
+
+    @property
+    def held(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the weight as it lies in memory, the scales of its rows if it has any, and the bias."""
+        return self.weight, None, self.bias
 
     def forward(self, x: Float[Tensor, "*lead d_in"]) -> Float[Tensor, "*lead d_out"]:
         """Return `x @ weight.T + bias` in the precision of `x`."""
@@ -40,6 +46,8 @@ def linear(
     x: Float[Tensor, "*lead d_in"], weight: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None = None
 ) -> Float[Tensor, "*lead d_out"]:
     """Return `x @ weight.T + bias`; see `is_widened` for bfloat16."""
+    if takes(x, weight):
+        return product(x, weight, None, bias)
     if is_widened(x, x.numel() // x.shape[-1]):
         wide = F.linear(x.float(), weight.float(), None if bias is None else bias.float())
         return wide.to(x.dtype)

@@ -20,6 +20,7 @@ from glassbook.models.architectures import ARCHITECTURES
 from glassbook.models.attention import KVCache, attend, write
 from glassbook.models.config import Config
 from glassbook.models.linear import Linear
+from glassbook.models.native.steps import BlockParts
 from glassbook.models.norms import RMSNorm
 from glassbook.models.part import Part
 from glassbook.models.rotary import Angles, Rotary, Scaling, rotate
@@ -137,6 +138,16 @@ class Block(nn.Module):
         x = at("resid_pre", x)
         x = at("resid_mid", x + at("attn_out", self.attn(self.ln1(x, at, "ln1_scale"), at, angles, mask, cache)))
         return at("resid_post", x + at("mlp_out", self.mlp(self.ln2(x, at, "ln2_scale"), at)))
+
+    @property
+    def parts(self) -> BlockParts | None:
+        """Return what the kernel reads to do the same for one token, or None where this block is more than it knows."""
+        if type(self) is not Block or self.attn.normed or self.ln1.weight.device.type != "cpu":
+            return None
+        eps = self.ln1.eps
+        assert isinstance(self.mlp, MLP) and eps is not None
+        held = (self.attn.qkv.held, self.attn.out.held, self.mlp.gate_up.held, self.mlp.down.held)
+        return BlockParts(self.ln1.weight, self.ln2.weight, held, eps)
 
 
 @ARCHITECTURES.add("llama")

@@ -14,6 +14,7 @@ from glassbook.core.taps import IDLE, Span, Taps
 from glassbook.models.attention import KVCache, windowed
 from glassbook.models.config import Config
 from glassbook.models.linear import Embedding, Linear
+from glassbook.models.native.steps import Steps, can_step
 from glassbook.models.network import Network
 from glassbook.models.norms import LayerNorm, RMSNorm
 from glassbook.models.rotary import Angles, Rotary
@@ -68,9 +69,21 @@ class Transformer(Network):
     ) -> Float[Tensor, "batch pos d_model"]:
         """Return the residual stream after the last block, begun at `first_layer`."""
         given = self.given(resid, positions, cache)
-        for layer in range(first_layer, self.config.n_layers):
-            resid = self.blocks[layer](resid, taps.at(layer), *given[layer], cache)
+        steps = self.steps(resid, cache) if cache else None
+        layer, n_layers = first_layer, self.config.n_layers
+        while layer < n_layers:
+            # Where nobody reads or edits, one call takes a new token through all blocks up to the next that is tapped.
+            end = next((above for above in range(layer, n_layers) if not taps.at(above).idle), n_layers)
+            if steps and end > layer:
+                resid, layer = steps.run(range(layer, end), resid, *given[layer]), end
+            else:
+                resid = self.blocks[layer](resid, taps.at(layer), *given[layer], cache)
+                layer += 1
         return resid
+
+    def steps(self, resid: Float[Tensor, "batch pos d_model"], cache: KVCache) -> Steps | None:
+        """Return the blocks laid out for the kernel, where it can take this pass through them."""
+        return None
 
     def read(self, resid: Float[Tensor, "batch pos d_model"], taps: Taps) -> Float[Tensor, "batch pos d_vocab"]:
         """Return the logits that the residual stream says."""
@@ -180,6 +193,17 @@ class RotaryTransformer(Transformer):
     """A transformer whose heads know positions by the angles that turn their queries and keys."""
 
     rotary: Rotary
+
+    def steps(self, resid: Float[Tensor, "batch pos d_model"], cache: KVCache) -> Steps | None:
+        """Return the blocks laid out for the kernel, where each is of the form it knows and sees all that came before."""
+        if not can_step(resid, cache):
+            return None
+        if cache.steps is None:
+            parts = [getattr(block, "parts", None) for block in self.blocks]
+            has_window = any(self.config.window(layer) for layer in range(self.config.n_layers))
+            known = [one for one in parts if one is not None]
+            cache.steps = () if has_window or len(known) < len(parts) else Steps(known, self.config, cache)
+        return cache.steps or None
 
     def given(
         self, resid: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "batch pos"], cache: KVCache | None

@@ -1,0 +1,32 @@
+"""Compiles the kernel of src/glassbook/models/native where a compiler is at hand; without one the package does without."""
+
+import platform
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# One file for each instruction set, of which the loader takes the best that the processor has.
+X86 = {"avx512": ["-march=x86-64-v4"], "avx2": ["-march=x86-64-v3"]}
+SETS = X86 if platform.machine().lower() in ("x86_64", "amd64") else {"plain": []}
+
+
+class BuildKernel(build_ext):
+    """The kernel has a plain C interface, so it exports no module."""
+
+    def get_export_symbols(self, ext: Extension) -> list[str]:
+        return list(ext.export_symbols)
+
+
+setup(
+    cmdclass={"build_ext": BuildKernel},
+    ext_modules=[
+        Extension(
+            f"glassbook.models.native.kernel_{name}",
+            ["src/glassbook/models/native/kernel.cpp"],
+            extra_compile_args=["-O2", "-funroll-loops", "-std=gnu++17", "-Wno-psabi", *flags],
+            language="c++",
+            optional=True,
+        )
+        for name, flags in SETS.items()
+    ],
+)
