@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassbook.core.sites import Site
-from glassbook.stats import bootstrap, rank_among
+from glassbook.stats import Interval, bootstrap, rank_among
 from glassbook.steering import sweep_choice
 from glassbook.steering.fluency import TextCost, TextGauge
 from glassbook.steering.sweep import sweep
@@ -159,6 +159,17 @@ def test_the_verdict_is_a_function_of_the_numbers(
     said = say_sweep("It", verdict, ("choice-log-odds", "nats"), chosen, unbounded, ("Be kind. ", prompting))
     assert said.startswith(f"It {verdict}: at layer 1") and said.endswith(".")
     assert ("without the budget it moved" in said) == (verdict == "works but breaks fluency" and within[0] < 1)
+
+
+def test_a_lead_over_prompting_that_the_items_do_not_settle_is_said() -> None:
+    chosen = made_up(2.0, 1.05, 0.5, 1.1)
+
+    def said(low: float) -> str:
+        told, lead = ("Be kind. ", 1.5), Interval(0.5, low, 2.0, 0.95, 4)
+        return say_sweep("It", "works", ("choice-log-odds", "nats"), chosen, chosen, told, lead)
+
+    assert said(-0.1).endswith("did less (+1.5 nats), a difference that 4 items do not settle.")
+    assert said(0.1).endswith("did less (+1.5 nats)."), "the control: a lead that stands out"
 
 
 def made_up(effect: float, cost: float, random: float, budget: float) -> Chosen:

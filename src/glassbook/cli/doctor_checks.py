@@ -21,6 +21,7 @@ from glassbook.files.manifest import verify_manifest
 from glassbook.models.loading.known import converted_folder
 from glassbook.models.loading.naming import find_known
 from glassbook.models.loading.own_folder import check_folder
+from glassbook.models.native.library import kernel_state
 from glassbook.sources.cache import cache_dir
 from glassbook.sources.known import DEFAULT_MODEL, known
 from glassbook.sources.obtain import is_cached
@@ -101,10 +102,12 @@ def check_precision() -> Check:
     holds = error < _BFLOAT16_ERROR
     way = "widened to float32, which is faster here" if widens_bfloat16() else "native"
     finding = (
-        f"float32; bfloat16 with products {way} (relative error {error:.1e}); {torch.backends.cpu.get_cpu_capability()}"
+        f"float32; bfloat16 with products {way} (relative error {error:.1e}); {torch.backends.cpu.get_cpu_capability()}; "
+        f"kernel for generation: {kernel_state()}"
     )
     step = "" if holds else "use --dtype float32 here, and install torch again"
     figures = {"bfloat16_products": "widened" if widens_bfloat16() else "native", "bfloat16_error": error}
+    figures |= {"kernel": kernel_state()}
     return Check(
         "precision", holds, finding, step, figures | {"cpu_capability": torch.backends.cpu.get_cpu_capability()}
     )

@@ -31,11 +31,11 @@ def sweep_lead(found: Sweep) -> str:
 
 
 def sweep_verdict(found: Sweep) -> Verdict:
-    """Return what the page comes to: held only where the vector works and an instruction was tried and did no better."""
+    """Return what the page comes to: held only where the vector works and did more than an instruction, beyond doubt."""
     sentence = capitalized(found.sentence)
     if found.verdict in ("does nothing", "only breaks fluency"):
         return Verdict("not held", sentence)
-    held = found.verdict == "works" and found.prompting_did_better is False
+    held = found.verdict == "works" and found.lead is not None and found.lead.lies_above(0.0)
     return Verdict("held" if held else "unclear", sentence)
 
 

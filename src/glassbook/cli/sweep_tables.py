@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from statistics import median
 
-from glassbook.stats import bootstrap_difference
 from glassbook.steering.sweep_result import Outcome, Sweep, Written
 from glassbook.views.numbers import spell
 from glassbook.views.table import Cell, Table
@@ -35,13 +34,12 @@ def _choice_row(name: str, budget: str, one: Outcome) -> list[Cell]:
 
 
 def _against_prompting(found: Sweep) -> str:
-    ours = found.chosen.vector.shifts
+    gap = found.lead
     if not found.prompted:
         return "No instruction was tried instead of steering."
     told = f"Prompting alone (“{found.instruction.strip()}”)"
-    if len(ours) != len(found.prompted):
+    if gap is None:
         return f"{told} could not be compared item by item."
-    gap = bootstrap_difference(ours, found.prompted, seed=int(found.settings.get("seed", 0)))
     ends = f"{100 * gap.level:g} % interval {spell(gap.low)} to {spell(gap.high)}"
     apart = "" if gap.excludes(0.0) else ", which does not tell the two apart"
     return f"{told}: steering minus prompting, item by item, is {spell(gap.estimate, found.unit)} ({ends}){apart}."

@@ -54,7 +54,8 @@ def climb_ladder(price: Price, budget: float, broken: float) -> list[Dose]:
     doses = [Dose(1.0, price(1.0))]
     while len(doses) <= RUNGS and is_within(doses[-1], broken):
         doses.append(_dose(price, doses[-1].multiple * FACTOR))
-    lower, lowest = [], doses[0]
+    lower: list[Dose] = []
+    lowest = doses[0]
     while len(lower) < RUNGS and not is_within(lowest, budget):
         lowest = _dose(price, lowest.multiple / FACTOR)
         lower.append(lowest)

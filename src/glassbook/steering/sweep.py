@@ -14,7 +14,7 @@ from glassbook.runs.record import Run
 from glassbook.steering.sweep_choice import Found, find
 from glassbook.steering.sweep_grid import VECTOR, Bench
 from glassbook.steering.sweep_plan import Plan
-from glassbook.steering.sweep_result import Sweep, Written
+from glassbook.steering.sweep_result import Sweep, Written, lead_over
 from glassbook.steering.sweep_settings import Judge, Pairs, Progress, Settings
 from glassbook.steering.sweep_trials import trials_of, write_trials
 from glassbook.steering.sweep_words import judge, say_sweep
@@ -56,6 +56,7 @@ def _concluded(plan: Plan, bench: Bench, found: Found, written: tuple[Written, .
     prompting = sum(found.prompted) / len(found.prompted) if found.prompted else None
     verdict = judge(chosen, unbounded, prompting)
     said = (material.instruction, prompting)
+    lead = lead_over(chosen.vector, found.prompted, plan.settings.seed)
     return Sweep(
         label=material.label,
         effect=plan.effect,
@@ -76,7 +77,7 @@ def _concluded(plan: Plan, bench: Bench, found: Found, written: tuple[Written, .
         written=written,
         vector=bench.directions.steer(VECTOR, (chosen.vector.cell.layer, chosen.vector.cell.strength)),
         verdict=verdict,
-        sentence=say_sweep(material.label, verdict, (plan.effect, plan.make.unit), chosen, unbounded, said),
+        sentence=say_sweep(material.label, verdict, (plan.effect, plan.make.unit), chosen, unbounded, said, lead),
     )
 
 

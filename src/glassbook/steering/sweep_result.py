@@ -1,10 +1,10 @@
 """What a sweep found: the grid, the cell that was chosen, what it did on items it was not chosen on, and its controls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from glassbook.stats import Interval, Rank
+from glassbook.stats import Interval, Rank, bootstrap_difference
 from glassbook.steering.vector_set import Vectors
 
 SweepVerdict = Literal[
@@ -148,6 +148,11 @@ class Sweep:
         return sum(self.prompted) / len(self.prompted) if self.prompted else None
 
     @property
+    def lead(self) -> Interval | None:
+        """Return steering minus prompting, item by item; None where they cannot be paired."""
+        return lead_over(self.chosen.vector, self.prompted, int(self.settings.get("seed", 0)))
+
+    @property
     def prompting_did_better(self) -> bool | None:
         """Return whether the instruction alone did more than the vector at its cell; None where either is unknown."""
         ours, theirs = self.chosen.vector.effect, self.prompting_effect
@@ -165,7 +170,15 @@ class Sweep:
         return plain | {
             "prompting_effect": self.prompting_effect,
             "prompting_did_better": self.prompting_did_better,
+            "lead": None if self.lead is None else asdict(self.lead),
         }
+
+
+def lead_over(ours: Outcome, prompted: Sequence[float] | None, seed: int) -> Interval | None:
+    """Return what steering did more than an instruction, item by item, with its interval; None where there are no pairs."""
+    if not prompted or len(ours.shifts) != len(prompted):
+        return None
+    return bootstrap_difference(ours.shifts, prompted, seed=seed)
 
 
 def _choice(one: Chosen) -> dict[str, Any]:

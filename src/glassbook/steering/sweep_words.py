@@ -1,5 +1,6 @@
 """What may be said of a sweep: its verdict by rule, and one sentence with every number that the verdict rests on."""
 
+from glassbook.stats import Interval
 from glassbook.steering.sweep_result import Chosen, Outcome, SweepVerdict
 
 
@@ -30,10 +31,12 @@ def say_sweep(
     chosen: Chosen,
     unbounded: Chosen,
     prompted: tuple[str, float | None],
+    lead: Interval | None = None,
 ) -> str:
     """Return the sentence: the verdict, the held-out effect beside its controls, its cost, and how prompting compares.
 
-    `measured` is the effect and its unit, `prompted` the instruction and what it did.
+    `measured` is the effect and its unit, `prompted` the instruction and what it did, `lead` steering minus
+    prompting, item by item.
     """
     effect, unit = measured
     name = {"choice-log-odds": "the log-odds", "perplexity-ratio": "the log-probability of the topic's text"}.get(
@@ -49,7 +52,8 @@ def say_sweep(
     if verdict == "only breaks fluency" and chosen.vector.within_budget:
         cost = _times(unbounded.vector.perplexity_ratio)
         parts.append(f"in the cell that the choice takes without the budget, unrelated text cost {cost} the perplexity")
-    parts.append(_prompting(chosen.vector, *prompted, unit))
+    unsettled = "" if lead is None or lead.excludes(0.0) else f", a difference that {lead.n} items do not settle"
+    parts.append(_prompting(chosen.vector, *prompted, unit) + unsettled)
     return "; ".join(parts) + "."
 
 
