@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from conformance.shapes import CASES, RELATIVES
 from conformance.tiny import LLAMA, as_model, our_net, tiny_model
 from glassbook.core.sites import Site
+from glassbook.core.taps import Edit
 from glassbook.models.int8 import hold_in_int8, quantize
 from glassbook.models.model import Model
 from glassbook.models.native import library, products, steps
@@ -130,6 +131,39 @@ def test_blocks_that_somebody_reads_or_edits_are_left_to_the_architecture(monkey
         monkeypatch.setattr(f"glassbook.models.native.{room}.kernel", lambda: None)
     assert model.complete([PROMPTS[0]], max_new_tokens=5, steer=3 * vector)[0].tokens == steered
     assert model.complete([PROMPTS[0]], max_new_tokens=5)[0].tokens != steered, "the control: steering does something"
+
+
+@built
+@pytest.mark.parametrize(
+    "site, ranges",
+    [
+        (Site("resid_pre", 1), {range(1), range(1, 3)}),
+        (Site("resid_post", 1), {range(2), range(2, 3)}),
+        (Site("resid_post", 2), {range(3)}),
+        (Site("resid_pre", 0), {range(3)}),
+        (Site("resid_final"), {range(3)}),
+    ],
+    ids=str,
+)
+def test_a_value_between_blocks_is_edited_as_the_architecture_does_it_and_every_block_taken(
+    site: Site, ranges: set[range], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, counted = tiny_model(LLAMA), Counted(monkeypatch)
+    read: list[torch.Tensor] = []
+
+    def double(value: torch.Tensor, _: object) -> torch.Tensor:
+        read.append(value)
+        return 2 * value
+
+    steered = model.complete([PROMPTS[0]], max_new_tokens=5, edits=[Edit(site, double)])[0].tokens
+    assert set(counted.ranges) == ranges
+    seen, read = read, []
+    request.getfixturevalue("without_kernel")
+    assert model.complete([PROMPTS[0]], max_new_tokens=5, edits=[Edit(site, double)])[0].tokens == steered
+    assert len(seen) == len(read) == 5 and all(
+        torch.allclose(*pair, atol=1e-4) for pair in zip(seen, read, strict=True)
+    )
+    assert not torch.allclose(seen[1], seen[2], atol=1e-2), "the control: each token has values of its own"
 
 
 @built

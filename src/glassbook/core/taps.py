@@ -100,10 +100,9 @@ class At:
             value = handler(value)
         return value
 
-    @property
-    def idle(self) -> bool:
-        """Return whether nobody reads or edits anything here."""
-        return not self._handlers
+    def wants_only(self, *names: str) -> bool:
+        """Return whether nobody reads or edits anything here but at `names`."""
+        return all(name in names for name in self._handlers)
 
     def wants(self, *names: str) -> bool:
         """Return whether anybody reads or edits one of `names`, so that it must be formed."""

@@ -72,10 +72,12 @@ class Transformer(Network):
         steps = self.steps(resid, cache) if cache else None
         layer, n_layers = first_layer, self.config.n_layers
         while layer < n_layers:
-            # Where nobody reads or edits, one call takes a new token through all blocks up to the next that is tapped.
-            end = next((above for above in range(layer, n_layers) if not taps.at(above).idle), n_layers)
-            if steps and end > layer:
-                resid, layer = steps.run(range(layer, end), resid, *given[layer]), end
+            # One call takes a new token through all blocks up to the next value that somebody reads or edits.
+            untapped = untapped_from(layer, n_layers, taps) if steps else range(0)
+            if steps and untapped:
+                resid = steps.run(untapped, taps.at(layer)("resid_pre", resid), *given[layer])
+                layer = untapped.stop
+                resid = taps.at(layer - 1)("resid_post", resid)
             else:
                 resid = self.blocks[layer](resid, taps.at(layer), *given[layer], cache)
                 layer += 1
@@ -187,6 +189,19 @@ class Transformer(Network):
     def W_out(self) -> Float[Tensor, "layer d_mlp d_model"]:
         """Return the output matrices of the MLPs; row N is what neuron N writes."""
         return torch.stack(list(self._stacked("mlp.down"))).transpose(1, 2)
+
+
+def untapped_from(first: int, n_layers: int, taps: Taps) -> range:
+    """Return the blocks from `first` on up to the next value that taps want; those of the two ends are left to them."""
+    if taps.idle:
+        return range(first, n_layers)
+    for layer in range(first, n_layers):
+        at = taps.at(layer)
+        if not at.wants_only("resid_pre", "resid_post") or (layer > first and at.wants("resid_pre")):
+            return range(first, layer)
+        if at.wants("resid_post"):
+            return range(first, layer + 1)
+    return range(first, n_layers)
 
 
 class RotaryTransformer(Transformer):
