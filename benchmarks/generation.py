@@ -1,8 +1,10 @@
 """128 greedy tokens after a prompt of 16, batch 1 and 16, plain and with a vector of norm 60 added after block 14."""
 
+import os
 from collections.abc import Callable
 
-from harness import Bench, Case, glassbook_model, tokens, transformer_lens_model, transformers_model
+from harness import HOME, Bench, Case, glassbook_model, tokens, transformer_lens_model, transformers_model
+from peers import LlamaCpp
 
 bench = Bench("generation", reference="transformers float32")
 NEW, PROMPT, LAYER, NORM = 128, 16, 14, 60.0
@@ -101,6 +103,62 @@ def _(case: Case) -> None:
 @bench.contender("glassbook bfloat16", env="glassbook")
 def _(case: Case) -> None:
     glassbook(case, "bfloat16")
+
+
+@bench.contender("glassbook int8", env="glassbook")
+def _(case: Case) -> None:
+    glassbook(case, "int8")
+
+
+def plain_pytorch(case: Case, dtype: str) -> None:
+    """Measure what a machine without a compiler gets."""
+    os.environ["GLASSBOOK_NATIVE"] = "0"
+    glassbook(case, dtype)
+
+
+@bench.contender("glassbook float32, plain PyTorch", env="glassbook")
+def _(case: Case) -> None:
+    plain_pytorch(case, "float32")
+
+
+@bench.contender("glassbook bfloat16, plain PyTorch", env="glassbook")
+def _(case: Case) -> None:
+    plain_pytorch(case, "bfloat16")
+
+
+@bench.contender("glassbook int8, plain PyTorch", env="glassbook")
+def _(case: Case) -> None:
+    plain_pytorch(case, "int8")
+
+
+def llama_cpp(case: Case, file: str) -> None:
+    """Measure llama.cpp, steered by another vector of the same norm: it has no torch to draw ours with."""
+    import numpy as np
+
+    drawn = np.random.RandomState(1).randn(576).astype(np.float32)
+    for batch in (1, 16):
+        ids = prompts(batch)
+        model = LlamaCpp(file, batch, PROMPT + NEW)
+
+        def run(model=model, ids=ids) -> dict:
+            return {"sum_of_row_0": sum(model.generate(ids, NEW)[0])}
+
+        case.time(f"plain, batch {batch}", run, work=batch * NEW)
+        model.steer(LAYER, drawn / np.linalg.norm(drawn) * NORM)
+        case.time(f"steered, batch {batch}", run, work=batch * NEW)
+
+
+def prompts(batch: int):
+    """Return the same ids as `tokens`, without torch."""
+    import numpy as np
+
+    ids = np.load(HOME / "data" / "tokens.npy")
+    start = np.random.RandomState(3).randint(0, len(ids) - batch * PROMPT)
+    return ids[start : start + batch * PROMPT].reshape(batch, PROMPT)
+
+
+for kind in ("F32", "F16", "Q8_0"):
+    bench.contender(f"llama.cpp {kind}", env="llama")(lambda case, kind=kind: llama_cpp(case, kind))
 
 
 if __name__ == "__main__":

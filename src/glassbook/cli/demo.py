@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # with c = 5 (2308.10248), contrastive vectors work best near the middle (2312.06681).
 PAIR, ACTADD_SITE, ACTADD_STRENGTH = ("I love this", "I hate this"), "L4.resid_pre", 5.0
 CONTRAST, LAYERS, STRENGTHS = "sentiment", (9, 12, 15, 18, 21), (0.25, 0.5, 1.0)
-SETTINGS: dict[str, Any] = {"n_items": 16, "n_windows": 8, "window": 64, "n_random": 20, "seed": 0}
+SETTINGS: dict[str, Any] = {"n_items": 16, "n_windows": 16, "window": 64, "n_random": 20, "seed": 0}
 """Half of the items and of the windows choose the cell, the other half report it."""
 PROMPTS = ("I think the people next door are", "When we got to the hotel, the room was")
 TEXT = "alice"

@@ -195,9 +195,10 @@ template <Size N, class T> INLINE void dots(const T* w, const float* x, Size d_i
 // N outputs of sixteen rows: a weight at a time against the same feature of all rows.
 template <Size N, class T> INLINE void tile(const T* w, const float* x, Size d_in, float* y) {
     float wide[N][CHUNK];
-    Floats sums[N] = {};
+    Floats totals[N] = {};
     for (Size first = 0; first < d_in; first += CHUNK) {
         const Size width = std::min(CHUNK, d_in - first);
+        Floats sums[N] = {};
         for (Size n = 0; n < N; n++) {
             const T* from = w + n * d_in + first;
             Size k = 0;
@@ -208,8 +209,10 @@ template <Size N, class T> INLINE void tile(const T* w, const float* x, Size d_i
             const Floats xs = load(x + (first + k) * VECTOR);
             for (Size n = 0; n < N; n++) sums[n] += xs * wide[n][k];
         }
+        // Sums of sums round less than one long sum.
+        for (Size n = 0; n < N; n++) totals[n] += sums[n];
     }
-    for (Size n = 0; n < N; n++) store(y + n * VECTOR, sums[n]);
+    for (Size n = 0; n < N; n++) store(y + n * VECTOR, totals[n]);
 }
 
 template <Size N, class T> INLINE void some(const T* w, const float* x, Size d_in, Size lanes, float* y) {

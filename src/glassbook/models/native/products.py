@@ -14,13 +14,18 @@ FEW_ROWS = 16
 
 
 def takes(x: Tensor, weight: Tensor) -> bool:
-    """Return whether the kernel computes this product."""
+    """Return whether the kernel computes this product: one new token in each of a few rows.
+
+    A prompt of few tokens is left to PyTorch, so that it is rounded as it is within a batch.
+    """
+    if torch.compiler.is_compiling() or (x.ndim > 1 and x.shape[-2] != 1):
+        return False
     if x.numel() > FEW_ROWS * x.shape[-1] or not x.numel() or kernel() is None:
         return False
     if weight.device.type != "cpu" or weight.dtype not in KINDS or x.dtype not in (torch.float32, torch.bfloat16):
         return False
     needs_grad = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    return weight.is_contiguous() and not needs_grad and not torch.compiler.is_compiling()
+    return weight.is_contiguous() and not needs_grad
 
 
 def matrix_of(weight: Tensor, scales: Tensor | None = None, bias: Tensor | None = None) -> Matrix:
