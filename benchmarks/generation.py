@@ -116,17 +116,17 @@ def plain_pytorch(case: Case, dtype: str) -> None:
     glassbook(case, dtype)
 
 
-@bench.contender("glassbook float32, plain PyTorch", env="glassbook")
+@bench.contender("glassbook float32 (plain PyTorch)", env="glassbook")
 def _(case: Case) -> None:
     plain_pytorch(case, "float32")
 
 
-@bench.contender("glassbook bfloat16, plain PyTorch", env="glassbook")
+@bench.contender("glassbook bfloat16 (plain PyTorch)", env="glassbook")
 def _(case: Case) -> None:
     plain_pytorch(case, "bfloat16")
 
 
-@bench.contender("glassbook int8, plain PyTorch", env="glassbook")
+@bench.contender("glassbook int8 (plain PyTorch)", env="glassbook")
 def _(case: Case) -> None:
     plain_pytorch(case, "int8")
 
