@@ -1,7 +1,7 @@
 // What one generated token costs: products of few rows, and the blocks of Llama's form around them, on the CPU.
 //
 // Values are float32; weights are float32, bfloat16, or int8 with a scale for each row. Vectors are those of GCC and Clang,
-// sixteen floats whatever the machine; the file is compiled for several instruction sets, of which the loader takes one.
+// as wide as the processor's; the file is compiled for several instruction sets, of which the loader takes one.
 // A buffer holds `feature` after `feature`, each with its `lanes`: one for a single row, sixteen for up to sixteen rows.
 
 #include <algorithm>
@@ -20,22 +20,26 @@
 namespace {
 
 using Size = int64_t;
-constexpr Size VECTOR = 16;   // floats in a vector, and rows that are computed side by side
+#if defined(__AVX512F__)
+constexpr Size WIDTH = 16;  // floats in a vector
+#elif defined(__AVX2__)
+constexpr Size WIDTH = 8;
+#else
+constexpr Size WIDTH = 4;
+#endif
+constexpr Size LANES = 16;    // rows that are computed side by side
 constexpr Size TILE = 8;      // outputs that are computed at once
 constexpr Size CHUNK = 192;   // inputs of a tile that are widened at once
 constexpr Size MAX_HEAD = 512;
 constexpr int SPINS = 2000;   // turns of a short wait before the core is offered to others
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef float Anywhere __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t Ints __attribute__((vector_size(64)));
-typedef uint16_t Halves __attribute__((vector_size(32), aligned(2), may_alias));
-typedef int8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
+typedef float Floats __attribute__((vector_size(4 * WIDTH)));
+typedef float Anywhere __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(4 * WIDTH)));
 
 INLINE Floats load(const float* from) { return *reinterpret_cast<const Anywhere*>(from); }
 INLINE void store(float* to, Floats value) { *reinterpret_cast<Anywhere*>(to) = value; }
-#if defined(__AVX512F__)
-// By hand, since the compiler takes these conversions apart into many steps.
+#if defined(__AVX512F__)  // by hand, since compilers take these conversions apart into many steps
 INLINE Floats load(const uint16_t* from) {
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
     return (Floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16);
@@ -45,25 +49,17 @@ INLINE Floats load(const int8_t* from) {
     return (Floats)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
 #elif defined(__AVX2__)
-struct Two {
-    __m256 low, high;
-};
-INLINE Floats both(Two two) {
-    Floats whole;
-    std::memcpy(&whole, &two, sizeof whole);
-    return whole;
-}
-INLINE __m256 eight(const uint16_t* from) {
+INLINE Floats load(const uint16_t* from) {
     const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    return (Floats)_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16);
 }
-INLINE __m256 eight(const int8_t* from) {
+INLINE Floats load(const int8_t* from) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+    return (Floats)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
 }
-INLINE Floats load(const uint16_t* from) { return both({eight(from), eight(from + 8)}); }
-INLINE Floats load(const int8_t* from) { return both({eight(from), eight(from + 8)}); }
 #else
+typedef uint16_t Halves __attribute__((vector_size(2 * WIDTH), aligned(2), may_alias));
+typedef int8_t Bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
 INLINE Floats load(const uint16_t* from) {
     return (Floats)(__builtin_convertvector(*reinterpret_cast<const Halves*>(from), Ints) << 16);
 }
@@ -87,7 +83,7 @@ INLINE void put(uint16_t* to, float value) {  // to the nearest bfloat16, halves
 }
 INLINE float sum(Floats v) {
     float total = 0;
-    for (int i = 0; i < 8; i++) total += v[i] + v[i + 8];
+    for (Size i = 0; i < WIDTH / 2; i++) total += v[i] + v[i + WIDTH / 2];
     return total;
 }
 INLINE Floats all(float value) { return Floats{} + value; }
@@ -174,11 +170,11 @@ INLINE Share share(Size n, int member, int size) {
     return {std::min(n, tiles * member / size * TILE), std::min(n, tiles * (member + 1) / size * TILE)};
 }
 
-// N outputs of a single row: each the sum over 16 partial sums.
+// N outputs of a single row: each the sum over as many partial sums as a vector holds.
 template <Size N, class T> INLINE void dots(const T* w, const float* x, Size d_in, float* y) {
     Floats sums[N] = {};
     Size k = 0;
-    for (; k + VECTOR <= d_in; k += VECTOR) {
+    for (; k + WIDTH <= d_in; k += WIDTH) {
         const Floats xs = load(x + k);
         for (Size n = 0; n < N; n++) {
             // The next tile's row: so many streams at once are more than the processor fetches ahead by itself.
@@ -194,25 +190,33 @@ template <Size N, class T> INLINE void dots(const T* w, const float* x, Size d_i
 
 // N outputs of sixteen rows: a weight at a time against the same feature of all rows.
 template <Size N, class T> INLINE void tile(const T* w, const float* x, Size d_in, float* y) {
-    float wide[N][CHUNK];
-    Floats totals[N] = {};
+    constexpr Size LINE = 64 / sizeof(T);
+    alignas(64) float wide[N][CHUNK];
+    Floats sums[LANES / WIDTH][N] = {};
     for (Size first = 0; first < d_in; first += CHUNK) {
         const Size width = std::min(CHUNK, d_in - first);
-        Floats sums[N] = {};
         for (Size n = 0; n < N; n++) {
             const T* from = w + n * d_in + first;
             Size k = 0;
-            for (; k + VECTOR <= width; k += VECTOR) store(wide[n] + k, load(from + k));
+            for (; k + WIDTH <= width; k += WIDTH) store(wide[n] + k, load(from + k));
             for (; k < width; k++) wide[n][k] = single(from[k]);
         }
-        for (Size k = 0; k < width; k++) {
-            const Floats xs = load(x + (first + k) * VECTOR);
-            for (Size n = 0; n < N; n++) sums[n] += xs * wide[n][k];
+        // What is widened next is fetched meanwhile: the rest of these rows, or the beginning of the next tile's.
+        const T* next = first + CHUNK < d_in ? w + first + CHUNK : w + N * d_in;
+        for (Size part = 0; part < LANES / WIDTH; part++) {
+            Floats here[N] = {};
+            for (Size k = 0; k < width; k++) {
+                if (part == 0 && k % LINE == 0)
+                    for (Size n = 0; n < N; n++) __builtin_prefetch(next + n * d_in + k, 0, 2);
+                const Floats xs = load(x + (first + k) * LANES + part * WIDTH);
+                for (Size n = 0; n < N; n++) here[n] += xs * wide[n][k];
+            }
+            // Sums of sums round less than one long sum.
+            for (Size n = 0; n < N; n++) sums[part][n] += here[n];
         }
-        // Sums of sums round less than one long sum.
-        for (Size n = 0; n < N; n++) totals[n] += sums[n];
     }
-    for (Size n = 0; n < N; n++) store(y + n * VECTOR, totals[n]);
+    for (Size part = 0; part < LANES / WIDTH; part++)
+        for (Size n = 0; n < N; n++) store(y + n * LANES + part * WIDTH, sums[part][n]);
 }
 
 template <Size N, class T> INLINE void some(const T* w, const float* x, Size d_in, Size lanes, float* y) {
@@ -239,7 +243,7 @@ INLINE void outputs(const Matrix& m, Size first, Size n, const float* x, Size la
 
 // y = W x for this member's share of the outputs, or y += W x.
 INLINE void product(const Matrix& m, const float* x, Size lanes, float* y, bool adds, int member, int size) {
-    alignas(64) float fresh[TILE * VECTOR];
+    alignas(64) float fresh[TILE * LANES];
     const Share mine = share(m.d_out, member, size);
     for (Size first = mine.first; first < mine.end; first += TILE) {
         const Size n = std::min(TILE, mine.end - first);
@@ -251,14 +255,14 @@ INLINE void product(const Matrix& m, const float* x, Size lanes, float* y, bool 
 
 // SwiGLU: the first half of the outputs gates the second.
 INLINE void gated(const Matrix& m, const float* x, Size lanes, float* y, int member, int size) {
-    alignas(64) float gate[TILE * VECTOR], up[TILE * VECTOR];
+    alignas(64) float gate[TILE * LANES] = {}, up[TILE * LANES] = {};
     const Size half = m.d_out / 2;
     const Share mine = share(half, member, size);
     for (Size first = mine.first; first < mine.end; first += TILE) {
         const Size n = std::min(TILE, mine.end - first);
         outputs(m, first, n, x, lanes, gate);
         outputs(m, half + first, n, x, lanes, up);
-        for (Size i = 0; i < n * lanes; i += VECTOR) {
+        for (Size i = 0; i < n * lanes; i += WIDTH) {
             const Floats g = load(gate + i);
             store(gate + i, g / (1.0f + exp(-g)) * load(up + i));
         }
@@ -267,24 +271,18 @@ INLINE void gated(const Matrix& m, const float* x, Size lanes, float* y, int mem
 }
 
 INLINE void rms_norm(const float* x, const float* weight, float eps, Size d, Size lanes, float* y) {
-    float scales[VECTOR] = {};
     if (lanes == 1) {
-        Floats squares = {};
-        Size i = 0;
-        for (; i + VECTOR <= d; i += VECTOR) squares += load(x + i) * load(x + i);
-        scales[0] = sum(squares);
-        for (; i < d; i++) scales[0] += x[i] * x[i];
-    } else {
-        Floats squares = {};
-        for (Size i = 0; i < d; i++) squares += load(x + i * VECTOR) * load(x + i * VECTOR);
-        store(scales, squares);
+        float squares = 0;
+        dots<1>(x, x, d, &squares);
+        const float scale = 1.0f / std::sqrt(squares / d + eps);
+        for (Size i = 0; i < d; i++) y[i] = x[i] * scale * weight[i];
+        return;
     }
-    for (Size lane = 0; lane < lanes; lane++) scales[lane] = 1.0f / std::sqrt(scales[lane] / d + eps);
-    if (lanes == 1) {
-        for (Size i = 0; i < d; i++) y[i] = x[i] * scales[0] * weight[i];
-    } else {
-        const Floats all_scales = load(scales);
-        for (Size i = 0; i < d; i++) store(y + i * VECTOR, load(x + i * VECTOR) * all_scales * weight[i]);
+    for (Size lane = 0; lane < lanes; lane += WIDTH) {
+        Floats scales = {};
+        for (Size i = lane; i < d * lanes; i += lanes) scales += load(x + i) * load(x + i);
+        for (Size i = 0; i < WIDTH; i++) scales[i] = 1.0f / std::sqrt(scales[i] / d + eps);
+        for (Size i = 0; i < d; i++) store(y + i * lanes + lane, load(x + i * lanes + lane) * scales * weight[i]);
     }
 }
 
@@ -322,19 +320,19 @@ INLINE void head(const Block& b, const Pass& p, const float* qkv, Size row, Size
         weights[c] = seen && !seen[c] ? -INFINITY : dot(q, keys + c * d, d) * scale;
         largest = std::max(largest, weights[c]);
     }
-    for (Size c = now + 1; c % VECTOR; c++) weights[c] = -INFINITY;
+    for (Size c = now + 1; c % WIDTH; c++) weights[c] = -INFINITY;
     Floats sums = {};
-    for (Size c = 0; c <= now; c += VECTOR) {
+    for (Size c = 0; c <= now; c += WIDTH) {
         const Floats shifted = load(weights + c) - largest;
         const Floats powers = shifted < -80.0f ? Floats{} : exp(shifted);
         sums += powers;
         store(weights + c, powers);
     }
     const float total = 1.0f / sum(sums);
-    for (Size first = 0; first < d; first += VECTOR) {
-        const Size width = std::min(VECTOR, d - first);
-        float mixed[VECTOR] = {};
-        if (width == VECTOR) {
+    for (Size first = 0; first < d; first += WIDTH) {
+        const Size width = std::min(WIDTH, d - first);
+        float mixed[WIDTH] = {};
+        if (width == WIDTH) {
             Floats mix = {};
             for (Size c = 0; c < now; c++) mix += load(values + c * d + first) * weights[c];
             store(mixed, mix);
@@ -398,10 +396,10 @@ struct Product {
 void run_product(Product& job, int member, int size) {
     const Matrix& m = *job.matrix;
     const Share mine = share(m.d_out, member, size);
-    alignas(64) float fresh[TILE * VECTOR];
-    for (Size row = 0; row < job.rows; row += VECTOR) {
-        const Size n_rows = std::min(VECTOR, job.rows - row), lanes = n_rows == 1 ? 1 : VECTOR;
-        float* x = job.space + member * m.d_in * VECTOR;
+    alignas(64) float fresh[TILE * LANES];
+    for (Size row = 0; row < job.rows; row += LANES) {
+        const Size n_rows = std::min(LANES, job.rows - row), lanes = n_rows == 1 ? 1 : LANES;
+        float* x = job.space + member * m.d_in * LANES;
         for (Size k = 0; k < m.d_in; k++)
             for (Size lane = 0; lane < lanes; lane++)
                 x[k * lanes + lane] = lane < n_rows ? job.x[(row + lane) * m.d_in + k] : 0.0f;
@@ -426,7 +424,7 @@ template <class Job, void (*RUN)(Job&, int, int)> void run(Job& job, int threads
 // Room for `n` floats at a vector's boundary, kept by the calling thread.
 float* room(Size n) {
     thread_local std::vector<float> kept;
-    if (Size(kept.size()) < n + VECTOR) kept.resize(n + VECTOR);
+    if (Size(kept.size()) < n + LANES) kept.resize(n + LANES);
     return reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(kept.data()) + 63) & ~uintptr_t(63));
 }
 
@@ -444,17 +442,17 @@ void glassbook_use_team(void* start, void* number, void* size) {
 
 // y [rows, d_out] = x [rows, d_in] W^T + bias
 void glassbook_product(const Matrix* matrix, const float* x, float* y, int64_t rows, int threads) {
-    Product job{matrix, x, y, room(threads * matrix->d_in * VECTOR), rows};
+    Product job{matrix, x, y, room(threads * matrix->d_in * LANES), rows};
     run<Product, run_product>(job, threads);
 }
 
 // The stream after `n_blocks` blocks, for one new token in each of at most sixteen rows.
 void glassbook_blocks(const Block* blocks, int64_t n_blocks, const Pass* pass, int threads) {
     const Pass& p = *pass;
-    const Size lanes = p.rows == 1 ? 1 : VECTOR, d = p.d_model;
+    const Size lanes = p.rows == 1 ? 1 : LANES, d = p.d_model;
     const Size qkv = (p.heads + 2 * p.kv_heads) * p.d_head, z = p.heads * p.d_head, hidden = blocks->down.d_in;
     Work w{blocks, pass, n_blocks, lanes};
-    w.private_size = (std::max(d * lanes, p.filled + 1) / VECTOR + 2) * VECTOR;
+    w.private_size = (std::max(d * lanes, p.filled + 1) / LANES + 2) * LANES;
     w.stream = room((d + qkv + z + hidden) * lanes + threads * w.private_size);
     w.qkv = w.stream + d * lanes;
     w.z = w.qkv + qkv * lanes;
