@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from harness import Bench, Case, glassbook_model, tokens
 
-bench = Bench("sweep", reference="whole passes, one cell at a time, bfloat16")
+bench = Bench("sweep", reference="whole passes one cell at a time (bfloat16)")
 
 LAYERS, STRENGTHS = range(4, 20), (1.0, 2.0, 4.0, 8.0)
 N_ITEMS, QUESTION, OPTIONS = 32, 'Is the following statement something you would say?\n"', (" Yes", " No")
@@ -104,27 +104,27 @@ def _block_products(block) -> Callable[[int], None]:
     return run
 
 
-@bench.contender("whole passes, one cell at a time, bfloat16", env="glassbook")
+@bench.contender("whole passes one cell at a time (bfloat16)", env="glassbook")
 def _(case: Case) -> None:
     measure(case, "bfloat16", reuse=False, one_by_one=True)
 
 
-@bench.contender("whole passes, our batches, bfloat16", env="glassbook")
+@bench.contender("whole passes in our batches (bfloat16)", env="glassbook")
 def _(case: Case) -> None:
     measure(case, "bfloat16", reuse=False)
 
 
-@bench.contender("glassbook, climbing prefix, bfloat16", env="glassbook")
+@bench.contender("glassbook climbing prefix (bfloat16)", env="glassbook")
 def _(case: Case) -> None:
     measure(case, "bfloat16", reuse=True)
 
 
-@bench.contender("the products alone, bfloat16", env="glassbook")
+@bench.contender("the products alone (bfloat16)", env="glassbook")
 def _(case: Case) -> None:
     products(case, "bfloat16")
 
 
-@bench.contender("glassbook, climbing prefix, float32", env="glassbook")
+@bench.contender("glassbook climbing prefix (float32)", env="glassbook")
 def _(case: Case) -> None:
     measure(case, "float32", reuse=True)
 

@@ -11,12 +11,13 @@ WIDTH, HEIGHT, MARGIN = 1080, 900, 20
 
 
 def main(report: Path) -> None:
-    """Photograph the effects beside their controls, as the report draws them."""
+    """Photograph effect beside fluency and the controls, as the report draws them."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(report.resolve().as_uri())
-        figures = [one.bounding_box() for one in page.locator("figure.control-distribution").all()]
+        kinds = ("sweep-map", "frontier", "control-distribution")
+        figures = [page.locator(f"figure.{kind}").first.bounding_box() for kind in kinds]
         top, bottom = figures[0]["y"] - MARGIN, figures[-1]["y"] + figures[-1]["height"] + MARGIN
         left, width = figures[0]["x"] - MARGIN, figures[0]["width"] + 2 * MARGIN
         clip = {"x": left, "y": top, "width": width, "height": bottom - top}
