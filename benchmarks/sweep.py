@@ -39,7 +39,7 @@ def vectors(model) -> list:
 
 def measure(case: Case, dtype: str, reuse: bool, one_by_one: bool = False) -> None:
     from glassbook.steering import passages
-    from glassbook.steering.sweep_effects import ChoiceLogOdds, Frame
+    from glassbook.steering.sweeps.effects import ChoiceLogOdds, Frame
 
     if one_by_one:
         passages.BATCH_TOKENS = 1 << 30

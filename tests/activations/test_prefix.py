@@ -151,7 +151,7 @@ def test_what_rows_have_in_common_is_computed_once_in_each_branch(architecture: 
     prefix = Prefix(model, batch, 1)
     apart = prefix.branches(2, edits, read_at)
     assert widths == [(6, 6)]
-    together = prefix.branches(2, edits, read_at, shared=3)
+    together = prefix.branches(2, edits, read_at, prefix.head(2, edits, shared=3))
     assert widths[1:] == [(2, 3), (6, 3)], "3 tokens once a branch, then what is left of each row"
     assert torch.allclose(together, apart, atol=1e-5)
     assert not torch.allclose(apart[:3], apart[3:], atol=1e-1), "the control: branches differ"

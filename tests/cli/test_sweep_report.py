@@ -9,7 +9,7 @@ from conformance.tiny import tiny_model
 from glassbook.cli.sweep_report import sweep_lead, sweep_sections, sweep_verdict, sweep_views
 from glassbook.cli.sweep_tables import choices_table
 from glassbook.stats import bootstrap, rank_among
-from glassbook.steering.sweep_result import Cell, Chosen, Outcome, Sweep, Written
+from glassbook.steering.sweeps.result import Cell, Chosen, Outcome, Sweep, Written
 from glassbook.steering.vectors import SteeringVector
 from glassbook.views.page import Making, render_page
 from views.html_checks import check, text_of

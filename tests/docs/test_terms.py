@@ -17,7 +17,7 @@ from glassbook.models.generation import StoppedBy
 from glassbook.runs.record import STATUSES
 from glassbook.steering.check_words import CheckVerdict
 from glassbook.steering.operators import OPERATORS, POSITIONS
-from glassbook.steering.sweep_result import VERDICTS
+from glassbook.steering.sweeps.result import VERDICTS
 from glassbook.views.page import Verdict
 from glassbook.views.view import VIEWS
 

@@ -13,11 +13,11 @@ from glassbook.models.model import Model
 from glassbook.steering.effects import choice_log_odds
 from glassbook.steering.fluency import perplexity_ratio, text_costs
 from glassbook.steering.sweep import sweep
-from glassbook.steering.sweep_effects import EFFECTS, ChoiceLogOdds, Frame, PerplexityRatio
-from glassbook.steering.sweep_grid import VECTOR, Directions
-from glassbook.steering.sweep_material import gather, text_windows
-from glassbook.steering.sweep_settings import Settings
-from glassbook.steering.sweep_trials import neighbors
+from glassbook.steering.sweeps.effects import EFFECTS, ChoiceLogOdds, Frame, PerplexityRatio
+from glassbook.steering.sweeps.grid import VECTOR, Directions
+from glassbook.steering.sweeps.material import gather, text_windows
+from glassbook.steering.sweeps.settings import Settings
+from glassbook.steering.sweeps.trials import neighbors
 from glassbook.steering.vector_set import VectorSet
 from glassbook.steering.vectors import SteeringVector
 from glassbook.tasks.contrast import ChoiceItem, ContrastSet
@@ -109,8 +109,7 @@ def test_scores_of_the_grid_are_those_of_one_steering_at_a_time(
         assert torch.allclose(
             torch.tensor([one.values for one in found]).double(), expected[i : i + 2].double(), atol=1e-3
         )
-    shares = [batch.shared for batch in measure.passages._batches]
-    assert (max(shares) >= 12) == (items is ALIKE)
+    assert (measure.passages.shared >= 12) == (items is ALIKE)
     whole = ChoiceLogOdds(model, items, frame, reuse=False).scores(steers)
     assert torch.allclose(torch.tensor([one.values for one in whole]).double(), expected.double(), atol=1e-3)
     plain = choice_log_odds(model, items, [None], prepend_bos=frame.bos)
@@ -193,7 +192,7 @@ def test_directions_are_made_from_rows_that_no_item_asks_for() -> None:
     settings = Settings(items=items, n_items=10, n_pairs=8, text=TEXT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "glassbook.steering.sweep_material.directions",
+            "glassbook.steering.sweeps.material.directions",
             lambda model, positives, *rest: seen.extend(positives) or VectorSet((along(effect=1.0),)),
         )
         made = gather(model, pairs, [1], "choice-log-odds", settings)

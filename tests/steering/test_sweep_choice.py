@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from glassbook.core.sites import Site
 from glassbook.stats import Interval, bootstrap, rank_among
-from glassbook.steering import sweep_choice
 from glassbook.steering.fluency import TextCost, TextGauge
 from glassbook.steering.sweep import sweep
-from glassbook.steering.sweep_choice import choose, chosen_by
-from glassbook.steering.sweep_effects import Measure, Scores
-from glassbook.steering.sweep_grid import VECTOR, Bench, Directions, Half, Place
-from glassbook.steering.sweep_journal import Journal
-from glassbook.steering.sweep_result import Cell, Chosen, Outcome
-from glassbook.steering.sweep_words import judge, say_sweep
+from glassbook.steering.sweeps import choice
+from glassbook.steering.sweeps.choice import choose, chosen_by
+from glassbook.steering.sweeps.effects import Measure, Scores
+from glassbook.steering.sweeps.grid import VECTOR, Bench, Directions, Half, Place
+from glassbook.steering.sweeps.journal import Journal
+from glassbook.steering.sweeps.result import Cell, Chosen, Outcome
+from glassbook.steering.sweeps.words import judge, say_sweep
 from glassbook.steering.vectors import SteeringVector
 from steering.planted import along, planted_model, quick
 
@@ -96,13 +96,13 @@ def test_random_directions_given_one_cell_or_the_vector_the_other_half_change_wh
     vector = along(effect=0.3, letters=0.6)
     settings = quick(strengths=(0.5, 1, 2, 4))
     fair = sweep(planted_model(), vector, **settings)
-    picked = sweep_choice._picked
+    picked = choice._picked
 
     def first_cell_only(bench, half, scores, unsteered, name, budget):
         few = dict([next(iter(scores.items()))]) if name.startswith("random") else scores
         return picked(bench, half, few, unsteered, name, budget)
 
-    monkeypatch.setattr(sweep_choice, "_picked", first_cell_only)
+    monkeypatch.setattr(choice, "_picked", first_cell_only)
     unfair = sweep(planted_model(), vector, **settings)
     assert [one.effect for one in unfair.chosen.randoms] != [one.effect for one in fair.chosen.randoms]
     assert {one.cell.strength for one in unfair.chosen.randoms} == {0.5}

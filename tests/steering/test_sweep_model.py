@@ -6,7 +6,7 @@ from glassbook.models.model import Model
 from glassbook.steering.controls import random_like
 from glassbook.steering.effects import choice_log_odds
 from glassbook.steering.sweep import sweep
-from glassbook.steering.sweep_effects import ChoiceLogOdds, Frame
+from glassbook.steering.sweeps.effects import ChoiceLogOdds, Frame
 from glassbook.steering.vectors import SteeringVector
 from glassbook.tasks.contrast import load_choices
 from steering.laws import drawn

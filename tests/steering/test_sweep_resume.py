@@ -11,8 +11,8 @@ from glassbook.runs import read_run, resume_run, start_run
 from glassbook.runs.reading import read_lines
 from glassbook.steering.passages import Passages
 from glassbook.steering.sweep import sweep
-from glassbook.steering.sweep_journal import Journal
-from glassbook.steering.sweep_result import Sweep
+from glassbook.steering.sweeps.journal import Journal
+from glassbook.steering.sweeps.result import Sweep
 from steering.planted import INSTRUCTION, along, planted_model, quick
 
 VECTOR = along(effect=0.4, letters=0.5)

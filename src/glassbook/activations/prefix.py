@@ -80,27 +80,35 @@ class Prefix:
                 return _picked(self.model.net(self.batch.ids, taps), read_at)
             return self.model.transformer.read(_picked(self._finished(taps), read_at), taps)
 
+    def head(self, n: int, edits: Callable[[int], Sequence[Edit]], shared: int) -> KVCache:
+        """Return the keys and values of the first `shared` tokens in `n` copies, each under its own edits, for `branches`.
+
+        All rows, and those of every prefix at this layer that the cache is given to, must have these tokens in common.
+        """
+        head = self._columns([0], slice(0, shared)).repeated(n)
+        with torch.inference_mode():
+            cache = self.model.transformer.new_cache(n, shared)
+            head._finished(Taps(edits=edits(1), span=head.span), cache)
+        cache.filled = shared
+        return cache
+
     def branches(
-        self, n: int, edits: Callable[[int], Sequence[Edit]], read_at: ReadAt, shared: int = 0
+        self, n: int, edits: Callable[[int], Sequence[Edit]], read_at: ReadAt, head: KVCache | None = None
     ) -> Float[Tensor, "copies_of_batch read d_vocab"]:
         """Return the logits of the batch `n` times over, one copy after another, each under its own edits.
 
-        `edits(rows)` gives those for a pass in which every copy has so many rows. The first `shared` tokens, which all rows
-        must have in common and none is read at, are computed once in each copy: the others look back at their keys.
+        `edits(rows)` gives those for a pass in which every copy has so many rows. With a `head`, one row of it for each copy,
+        the tokens it holds are not computed again: the others look back at their keys, and none of them can be read at.
         """
         rows = len(self.batch.lengths)
         copies, places = self.repeated(n), _repeated(read_at, n)
-        if not shared or rows == 1 or self.resid is None:
+        if head is None or self.resid is None:
             return copies.logits(edits(rows), places)
-        head = self._columns([0], slice(0, shared)).repeated(n)
-        tail = copies._columns(range(rows * n), slice(shared, None))
+        tail = copies._columns(range(rows * n), slice(head.filled, None))
         with torch.inference_mode():
-            cache = self.model.transformer.new_cache(n, self.batch.ids.shape[1])
-            head._finished(Taps(edits=edits(1), span=head.span), cache)
-            cache.filled = shared
             taps = Taps(edits=edits(rows), span=tail.span)
-            resid = tail._finished(taps, cache.repeated(rows))
-            later = None if places is None else [[place - shared for place in _listed(one)] for one in places]
+            resid = tail._finished(taps, head.repeated(rows, self.batch.ids.shape[1]))
+            later = None if places is None else [[place - head.filled for place in _listed(one)] for one in places]
             return self.model.transformer.read(_picked(resid, later), taps)
 
     def _finished(self, taps: Taps, cache: KVCache | None = None) -> Float[Tensor, "batch pos d_model"]:

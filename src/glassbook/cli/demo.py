@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from glassbook.files.hashes import Progress
     from glassbook.models.model import Model
     from glassbook.runs.record import Run
-    from glassbook.steering.sweep_result import Sweep
+    from glassbook.steering.sweeps.result import Sweep
     from glassbook.views.page import Section
 
 # Chosen before anything was measured. The layers are fractions of the depth: ActAdd's published pair sits at 6 of 48 blocks

@@ -24,7 +24,7 @@ from glassbook.core.errors import InputError
 if TYPE_CHECKING:
     from glassbook.runs.reading import StoredRun
     from glassbook.runs.record import Run
-    from glassbook.steering.sweep_result import Sweep
+    from glassbook.steering.sweeps.result import Sweep
 
 Resume = Annotated[
     str | None, typer.Option(metavar="RUN", help="Go on with a sweep that was stopped, or latest; its options hold.")

@@ -13,7 +13,7 @@ from glassbook.cli.options import Weights
 from glassbook.core.errors import InputError
 
 if TYPE_CHECKING:
-    from glassbook.steering.sweep_settings import Pairs
+    from glassbook.steering.sweeps.settings import Pairs
 
 Judge = Callable[[str], float]
 _SEVERAL = "such as 4-19, 4:20:2 or 4,8,12"

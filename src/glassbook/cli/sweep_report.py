@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from glassbook.cli.sweep_tables import choices_table, fluency_table, written_table
 from glassbook.stats import Interval, bootstrap
-from glassbook.steering.sweep_result import Cell, Chosen, Sweep
+from glassbook.steering.sweeps.result import Cell, Chosen, Sweep
 from glassbook.views.control_distribution import ControlDistribution
 from glassbook.views.frontier import Frontier, Point
 from glassbook.views.heat_map import HeatMap

@@ -13,10 +13,10 @@ from glassbook.files.hashes import hash_json
 from glassbook.models.model import Model
 from glassbook.runs.record import Run
 from glassbook.steering.files import save_vector
-from glassbook.steering.sweep_effects import EFFECTS
-from glassbook.steering.sweep_material import read_layers
-from glassbook.steering.sweep_result import Sweep
-from glassbook.steering.sweep_settings import Pairs, Settings, read_strengths
+from glassbook.steering.sweeps.effects import EFFECTS
+from glassbook.steering.sweeps.material import read_layers
+from glassbook.steering.sweeps.result import Sweep
+from glassbook.steering.sweeps.settings import Pairs, Settings, read_strengths
 from glassbook.steering.vector_set import each_vector
 from glassbook.tasks.contrast import load_choices, load_contrast
 from glassbook.text.corpora import open_corpus

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
-from glassbook.steering.sweep_result import Outcome, Sweep, Written
+from glassbook.steering.sweeps.result import Outcome, Sweep, Written
 from glassbook.views.numbers import spell
 from glassbook.views.table import Cell, Table
 

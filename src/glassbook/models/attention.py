@@ -61,18 +61,34 @@ class KVCache:
         places = torch.arange(end, device=self.keys.device)[None] if self._places is None else self._places[:, :end]
         return _visible(places[:, self.filled :], places, window if is_narrow else 0)
 
-    def repeated(self, n: int) -> "KVCache":
-        """Return a cache with every row `n` times, for several samples of one prompt."""
+    def repeated(self, n: int, columns: int | None = None) -> "KVCache":
+        """Return a cache with every row `n` times, for several continuations of one prompt; `columns` gives it other room."""
         copy = KVCache.__new__(KVCache)
-        copy.keys, copy.values = self.keys.repeat_interleave(n, 1), self.values.repeat_interleave(n, 1)
+        copy.keys, copy.values = (_spread(old, n, columns, self.filled) for old in (self.keys, self.values))
         copy.filled, copy.steps = self.filled, None
         copy._places = None if self._places is None else self._places.repeat_interleave(n, 0)
         return copy
+
+    def rows(self, first: int, count: int) -> "KVCache":
+        """Return a view of some rows that follow each other, none of which has been hidden."""
+        assert self._places is None, "padding is not carried over"
+        part = KVCache.__new__(KVCache)
+        part.keys, part.values = self.keys.narrow(1, first, count), self.values.narrow(1, first, count)
+        part.filled, part.steps, part._places = self.filled, None, None
+        return part
 
     def keep(self, rows: Tensor) -> None:
         """Keep only these rows, when the others have finished."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
         self._places = None if self._places is None else self._places[rows]
+
+
+def _spread(old: Tensor, n: int, columns: int | None, filled: int) -> Tensor:
+    if columns is None or columns == old.shape[3]:
+        return old.repeat_interleave(n, 1)
+    new = old.new_empty(old.shape[0], old.shape[1] * n, old.shape[2], columns, old.shape[4])
+    new[:, :, :, :filled] = old[:, :, :, :filled].repeat_interleave(n, 1)
+    return new
 
 
 def windowed(pos: int, window: int, device: torch.device) -> Bool[Tensor, "1 1 pos pos"] | None:

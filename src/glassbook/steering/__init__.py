@@ -12,8 +12,8 @@ from glassbook.steering.fluency import perplexity_ratio
 from glassbook.steering.formats.control_vector import load_control_vector, save_control_vector
 from glassbook.steering.recipes import actadd, actadd_set, direction, directions, mean_difference
 from glassbook.steering.sweep import sweep
-from glassbook.steering.sweep_effects import EFFECTS
-from glassbook.steering.sweep_result import Sweep
+from glassbook.steering.sweeps.effects import EFFECTS
+from glassbook.steering.sweeps.result import Sweep
 from glassbook.steering.vector_set import PerRow, VectorSet, everywhere
 from glassbook.steering.vectors import SteeringVector
 

@@ -1,6 +1,6 @@
 """Texts scored by teacher forcing under many steerings, each from a prefix that climbs from layer to layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from glassbook.activations.prefix import Prefix, lowest_layer
 from glassbook.core.taps import Edit
+from glassbook.models.attention import KVCache
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
 from glassbook.steering.vector_set import PerRow, Vectors, each_vector
@@ -39,6 +40,7 @@ class Passages:
     def __init__(self, model: Model, passages: Sequence[Passage], n_items: int, reuse: bool = True) -> None:
         self.model, self.n_items, self.reuse = model, n_items, reuse
         self._batches = [_Batch(model, group) for group in _grouped(passages)]
+        self.shared = _shared(passages) if reuse else 0
 
     def scores(self, steers: Sequence[Vectors | None]) -> Float[Tensor, "steers items"]:
         """Return each item's score under each steering; what lies below the lowest of them is computed once.
@@ -49,9 +51,10 @@ class Passages:
         sites = [vector.site for steer in steers if steer is not None for vector in each_vector(steer)]
         layer = lowest_layer(self.model, sites) if self.reuse else None
         total = torch.zeros(len(steers), self.n_items, dtype=torch.float64)
+        head = self._batches[0].head(layer, steers, self.shared) if layer is not None and self.shared else None
         for batch in self._batches:
             for first, part in batch.parts(steers):
-                found = batch.scored(layer, part).double().cpu()
+                found = batch.scored(layer, part, None if head is None else head.rows(first, len(part))).double().cpu()
                 total[first : first + len(part)].index_add_(1, batch.items, found)
         return total
 
@@ -67,7 +70,6 @@ class _Batch:
         places, tokens, weights = _scored_table(passages)
         self.places = places.tolist()
         self.tokens, self.weights = tokens.to(model.device), weights.to(model.device)
-        self.shared = _shared(passages, min(map(min, self.places)))
         self._prefix: Prefix | None = None
 
     def parts(self, steers: Sequence[Vectors | None]) -> Iterator[tuple[int, Sequence[Vectors | None]]]:
@@ -77,18 +79,24 @@ class _Batch:
         for first in range(0, len(steers), size):
             yield first, steers[first : first + size]
 
-    def scored(self, layer: int | None, steers: Sequence[Vectors | None]) -> Float[Tensor, "steers rows"]:
+    def head(self, layer: int, steers: Sequence[Vectors | None], shared: int) -> KVCache | None:
+        """Return what every row looks back at in its first `shared` tokens under each steering, or None if nothing is ahead."""
+        prefix = self._at(layer)
+        return None if prefix.resid is None else prefix.head(len(steers), self._edits(steers), shared)
+
+    def scored(
+        self, layer: int | None, steers: Sequence[Vectors | None], head: KVCache | None = None
+    ) -> Float[Tensor, "steers rows"]:
         """Return the score of every row under every steering, all in one pass."""
         rows, n = len(self.prompt_lengths), len(steers)
-
-        def edits(each: int) -> list[Edit]:
-            return self.model.edits_of(PerRow([steer for steer in steers for _ in range(each)]))
-
-        logits = self._at(layer).branches(n, edits, self.places, self.shared if layer is not None else 0)
+        logits = self._at(layer).branches(n, self._edits(steers), self.places, head)
         with torch.inference_mode():
             told = logits.float().log_softmax(-1).unflatten(0, (n, rows))
             tokens = self.tokens.expand(n, *self.tokens.shape)
             return (told.gather(-1, tokens) * self.weights).sum((-1, -2))
+
+    def _edits(self, steers: Sequence[Vectors | None]) -> Callable[[int], list[Edit]]:
+        return lambda each: self.model.edits_of(PerRow([steer for steer in steers for _ in range(each)]))
 
     def _at(self, layer: int | None) -> Prefix:
         known = self._prefix
@@ -109,9 +117,10 @@ def _grouped(passages: Sequence[Passage]) -> list[list[Passage]]:
     return groups
 
 
-def _shared(passages: Sequence[Passage], first_read: int) -> int:
+def _shared(passages: Sequence[Passage]) -> int:
     """Return how many tokens at the beginning all passages have in common, short of any that is read at or written."""
-    most = min(first_read, *(passage.prompt_length for passage in passages))
+    most = min(min(place for place, _, _ in one.scored) for one in passages)
+    most = min(most, *(passage.prompt_length for passage in passages))
     same = 0
     while same < most and len({passage.ids[same] for passage in passages}) == 1:
         same += 1

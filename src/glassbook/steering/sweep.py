@@ -11,13 +11,13 @@ from typing import Any
 
 from glassbook.models.model import Model
 from glassbook.runs.record import Run
-from glassbook.steering.sweep_choice import Found, find
-from glassbook.steering.sweep_grid import VECTOR, Bench
-from glassbook.steering.sweep_plan import Plan
-from glassbook.steering.sweep_result import Sweep, Written, lead_over
-from glassbook.steering.sweep_settings import Judge, Pairs, Progress, Settings
-from glassbook.steering.sweep_trials import trials_of, write_trials
-from glassbook.steering.sweep_words import judge, say_sweep
+from glassbook.steering.sweeps.choice import Found, find
+from glassbook.steering.sweeps.grid import VECTOR, Bench
+from glassbook.steering.sweeps.plan import Plan
+from glassbook.steering.sweeps.result import Sweep, Written, lead_over
+from glassbook.steering.sweeps.settings import Judge, Pairs, Progress, Settings
+from glassbook.steering.sweeps.trials import trials_of, write_trials
+from glassbook.steering.sweeps.words import judge, say_sweep
 
 
 def sweep(

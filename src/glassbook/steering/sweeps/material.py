@@ -12,7 +12,7 @@ from glassbook.core.seeds import generator
 from glassbook.core.sites import Site
 from glassbook.models.model import Model
 from glassbook.steering.recipes import actadd_set, directions
-from glassbook.steering.sweep_settings import Pairs, Settings
+from glassbook.steering.sweeps.settings import Pairs, Settings
 from glassbook.steering.vector_set import Vectors, VectorSet, each_vector
 from glassbook.steering.vectors import SteeringVector
 from glassbook.tasks.contrast import ChoiceItem, ChoiceSet, ContrastSet, load_choices, load_contrast, split_half

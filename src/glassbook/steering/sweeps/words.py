@@ -1,7 +1,7 @@
 """What may be said of a sweep: its verdict by rule, and one sentence with every number that the verdict rests on."""
 
 from glassbook.stats import Interval
-from glassbook.steering.sweep_result import Chosen, Outcome, SweepVerdict
+from glassbook.steering.sweeps.result import Chosen, Outcome, SweepVerdict
 
 
 def judge(chosen: Chosen, unbounded: Chosen, prompting: float | None) -> SweepVerdict:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from glassbook.models.generation import Completion
 from glassbook.models.model import Model
 from glassbook.steering.fluency import completion_perplexities, distinct_n, repetition
-from glassbook.steering.sweep_grid import FLIPPED, VECTOR, Bench, Half, Place
-from glassbook.steering.sweep_result import Written
+from glassbook.steering.sweeps.grid import FLIPPED, VECTOR, Bench, Half, Place
+from glassbook.steering.sweeps.result import Written
 from glassbook.steering.vector_set import PerRow, Vectors
 
 _ROWS_AT_ONCE = 32

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from glassbook.models.model import Model
 from glassbook.steering.controls import random_like
 from glassbook.steering.fluency import TextCost, TextGauge
-from glassbook.steering.sweep_effects import Measure, Scores
-from glassbook.steering.sweep_journal import Journal
-from glassbook.steering.sweep_settings import Progress
+from glassbook.steering.sweeps.effects import Measure, Scores
+from glassbook.steering.sweeps.journal import Journal
+from glassbook.steering.sweeps.settings import Progress
 from glassbook.steering.vector_set import Vectors, VectorSet
 from glassbook.steering.vectors import SteeringVector
 

@@ -10,7 +10,7 @@ from glassbook.core.errors import InputError
 from glassbook.core.registry import Registry
 from glassbook.models.model import Model
 from glassbook.steering.passages import Passage, Passages
-from glassbook.steering.sweep_settings import Judge
+from glassbook.steering.sweeps.settings import Judge
 from glassbook.steering.vector_set import PerRow, Vectors, each_vector
 from glassbook.tasks.contrast import ChoiceItem
 

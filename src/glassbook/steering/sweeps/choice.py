@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from glassbook.core.errors import InputError
 from glassbook.stats import bootstrap, frontier, rank_among
 from glassbook.steering.fluency import TextCost
-from glassbook.steering.sweep_effects import Measure, Scores
-from glassbook.steering.sweep_grid import FLIPPED, VECTOR, Bench, Half, Place, shifts
-from glassbook.steering.sweep_result import Cell, Chosen, Outcome
+from glassbook.steering.sweeps.effects import Measure, Scores
+from glassbook.steering.sweeps.grid import FLIPPED, VECTOR, Bench, Half, Place, shifts
+from glassbook.steering.sweeps.result import Cell, Chosen, Outcome
 
 Grid = Mapping[str, Mapping[Place, Scores]]
 Price = Callable[[Place], TextCost]

@@ -8,12 +8,12 @@ from glassbook.files.hashes import hash_json, sha256_bytes
 from glassbook.models.model import Model
 from glassbook.runs.record import Run
 from glassbook.steering.fluency import TextGauge
-from glassbook.steering.sweep_effects import EFFECTS, Frame, Judged, Measure
-from glassbook.steering.sweep_grid import Bench, Directions, Half
-from glassbook.steering.sweep_journal import Journal
-from glassbook.steering.sweep_material import gather, read_layers, text_windows
-from glassbook.steering.sweep_settings import Judge, Pairs, Progress, Settings, read_strengths
-from glassbook.steering.sweep_trials import Writing
+from glassbook.steering.sweeps.effects import EFFECTS, Frame, Judged, Measure
+from glassbook.steering.sweeps.grid import Bench, Directions, Half
+from glassbook.steering.sweeps.journal import Journal
+from glassbook.steering.sweeps.material import gather, read_layers, text_windows
+from glassbook.steering.sweeps.settings import Judge, Pairs, Progress, Settings, read_strengths
+from glassbook.steering.sweeps.trials import Writing
 from glassbook.steering.vector_set import each_vector
 from glassbook.tasks.contrast import ChoiceItem
 
