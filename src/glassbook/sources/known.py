@@ -263,3 +263,17 @@ _know(
         recipe="essays, prompts and published pairs in one zip",
     )
 )
+_know(
+    KnownFile(
+        name="instruction_data",
+        version="28c65cdfbc33",
+        origin="rasbt/LLMs-from-scratch@28c65cdfbc33 ch07/01_main-chapter-code/instruction-data.json",
+        licence="Apache-2.0",
+        path="instruction/instruction_data.json.gz",
+        size=37_103,
+        sha256="6e5c43404b64449a6aecde4655d1337088a268994f4114ce658896229c613601",
+        decoded_size=165_736,
+        decoded_sha256="b538aea2c000a3da7e1d466326d52f21fb4ce269c5031ce0422dc3c4fd5be598",
+        recipe="the origin's 1,100 rows {instruction,input,output} in their order, written as one JSON list without indents",
+    )
+)
