@@ -277,3 +277,31 @@ _know(
         recipe="the origin's 1,100 rows {instruction,input,output} in their order, written as one JSON list without indents",
     )
 )
+_know(
+    KnownFile(
+        name="mnist",
+        version="d26bd33bf1e4",
+        origin="rasbt/mnist-pngs@d26bd33bf1e4",
+        licence="CC-BY-SA-3.0 (LeCun, Cortes); the repository MIT",
+        path="images/mnist.npz",
+        size=11_490_519,
+        sha256="06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64",
+        decoded_size=11_490_519,
+        decoded_sha256="06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64",
+        recipe="the pictures decoded, in the canonical order, as x_train, y_train, x_test, y_test (uint8) in one npz",
+    )
+)
+_know(
+    KnownFile(
+        name="fashion_mnist_900",
+        version="b2617bb6d3ff",
+        origin="zalandoresearch/fashion-mnist@b2617bb6d3ff doc/img/fashion-mnist-sprite.png",
+        licence="MIT",
+        path="images/fashion_mnist_900.npz",
+        size=382_068,
+        sha256="2ad6f3acbf9e01e33e4aebe0b6ea53c0123786960b2103e55e96f26e8c99e446",
+        decoded_size=382_068,
+        decoded_sha256="2ad6f3acbf9e01e33e4aebe0b6ea53c0123786960b2103e55e96f26e8c99e446",
+        recipe="900 tiles of the sprite, 90 of each class, as x, y (uint8) in one npz",
+    )
+)
