@@ -1,0 +1,1 @@
+"""Studies: papers made runnable, a folder each."""
