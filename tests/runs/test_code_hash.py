@@ -90,6 +90,18 @@ def test_the_order_of_the_modules_does_not_count_and_their_choice_does(package):
     assert code_hash(["glassbook.steer"]) != code_hash(["glassbook.outside"])
 
 
+def test_what_is_left_out_does_not_count_nor_what_only_it_imports(package):
+    def hashes() -> tuple[str, str]:
+        return code_hash(["glassbook.steer"]), code_hash(["glassbook.steer"], without=["glassbook.room"])
+
+    before = hashes()
+    (package / "room" / "near.py").write_text("class Near:\n    y: int = 2\n")
+    after = hashes()
+    assert before[0] != after[0] and before[1] == after[1]
+    (package / "far.py").write_text("def far(a, b=2):\n    return a - b\n")
+    assert hashes()[1] != after[1]
+
+
 @pytest.mark.parametrize("name", ["glassbook.nothing", "json", "glassbook", "../steer"])
 def test_a_module_that_is_not_there_is_refused(package, name):
     with pytest.raises(RunError, match="no module is named"):

@@ -87,7 +87,7 @@ def test_another_question_weights_or_code_is_refused_and_nothing_is_touched(stop
     ):
         with pytest.raises(RunError, match=words), context:
             raise AssertionError("it went on")
-    monkeypatch.setattr(resuming, "code_hash", lambda modules: "changed")
+    monkeypatch.setattr(resuming, "code_hash", lambda *named: "changed")
     with pytest.raises(RunError, match="the code behind it has changed; start another run"), go_on(stopped):
         raise AssertionError("it went on")
     assert (stopped / "run.json").read_bytes() == before and read_run(stopped).faults() == []

@@ -12,33 +12,38 @@ _PACKAGE = "glassbook"
 _SPELLING = ("kind", "type_comment")
 
 
-def code_hash(modules: Iterable[str]) -> str:
+def code_hash(modules: Iterable[str], without: Iterable[str] = ()) -> str:
     """Return the SHA-256 of the import closure of `modules` inside this package, comments and docstrings removed.
 
-    Names loaded only when used (the package's own `__getattr__`, the verbs of the command line) do not count until a
-    module that imports them is named. Raises RunError for a module that is not there.
+    Modules and rooms named in `without` do not count: those that draw or keep numbers and make none. Nor do names loaded only
+    when used (the package's own `__getattr__`, the verbs of the command line) until a module that imports them is named.
+    Raises RunError for a module that is not there.
     """
     digest = hashlib.sha256()
-    for name, tree in sorted(closure(modules).items()):
+    for name, tree in sorted(closure(modules, without).items()):
         digest.update(f"{name}\n{_meaning(_without_docstrings(tree))}\n".encode())
     return digest.hexdigest()
 
 
-def closure(modules: Iterable[str]) -> dict[str, ast.Module]:
-    """Return the syntax trees of `modules` and of all that they import inside this package."""
-    waiting = list(modules)
+def closure(modules: Iterable[str], without: Iterable[str] = ()) -> dict[str, ast.Module]:
+    """Return the syntax trees of `modules` and of all that they import inside this package, `without` left out."""
+    waiting, left_out = list(modules), tuple(without)
     for name in waiting:
         if _source(name) is None:
             raise RunError(f"no module is named '{name}', so its code cannot be hashed; name modules of {_PACKAGE}")
     found: dict[str, ast.Module] = {}
     while waiting:
         name = waiting.pop()
-        if name in found or (path := _source(name)) is None:
+        if name in found or _lies_in(name, left_out) or (path := _source(name)) is None:
             continue
         found[name] = ast.parse(path.read_bytes())
         here = name if path.name == "__init__.py" else name.rpartition(".")[0]
         waiting += _imports(found[name], here)
     return found
+
+
+def _lies_in(name: str, rooms: Iterable[str]) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
 
 
 def _source(name: str) -> Path | None:

@@ -183,18 +183,20 @@ def start_run(
     seed: int = 0,
     root: str | Path | None = None,
     modules: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> Iterator[Run]:
     """Yield a run whose folder exists already; it ends as done, failed or interrupted as the block does.
 
-    `modules` name the code whose import closure is hashed. Raises RunError for a kind that cannot name a folder, a
-    seed beyond 64 bits or a module that is not there, and GlassbookError when the folder cannot be made or written.
+    `modules` name the code whose import closure is hashed, `without` what of it makes no number and does not count. Raises
+    RunError for a kind that cannot name a folder, a seed beyond 64 bits or a module that is not there, and GlassbookError
+    when the folder cannot be made or written.
     """
     if not _NAME.fullmatch(kind):
         raise RunError(f"'{kind}' cannot name a kind of run; use letters, digits and '-'")
     if not -(2**63) <= seed < 2**63:
         raise RunError(f"the seed {seed} does not fit into 64 bits; choose a smaller one")
     asked = {"command": list(command), "config": plain(config), "seed": seed}
-    code = {"modules": list(modules), "sha256": code_hash(modules)}
+    code = {"modules": list(modules), "without": list(without), "sha256": code_hash(modules, without)}
     record = _first_record(kind, asked, code)
     run = Run(_new_folder(runs_root(root), kind), record)
     with under_way(run):

@@ -63,7 +63,8 @@ def _check_same(stored: StoredRun, asked: str, weights: Mapping[str, Any] | None
             f"{said}, since it was made on weights {str(known.get('fingerprint'))[:16]} and these are "
             f"{str(weights.get('fingerprint'))[:16]}; open the same model or start another run"
         )
-    if record["code"]["sha256"] != code_hash(record["code"]["modules"]):
+    code = record["code"]
+    if code["sha256"] != code_hash(code["modules"], code.get("without", ())):
         raise RunError(f"{said}, since the code behind it has changed; start another run")
 
 
