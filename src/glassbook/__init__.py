@@ -19,7 +19,7 @@ _PUBLIC = {
     "Edit": "glassbook.core.taps",
     "GlassbookError": "glassbook.core.errors",
 }
-_ROOMS = ("activations", "models", "runs", "sources", "steering", "tasks", "text", "views")
+_ROOMS = ("activations", "images", "models", "runs", "sources", "steering", "tasks", "text", "views")
 
 __all__ = [
     "Edit",
@@ -28,6 +28,7 @@ __all__ = [
     "__version__",
     "activations",
     "capture",
+    "images",
     "models",
     "open_model",
     "run_with_cache",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from glassbook import activations, models, runs, sources, steering, tasks, text, views
+    from glassbook import activations, images, models, runs, sources, steering, tasks, text, views
     from glassbook.activations.capture import capture
     from glassbook.activations.transformer_lens import run_with_cache, run_with_hooks
     from glassbook.core.errors import GlassbookError

@@ -10,6 +10,7 @@ from glassbook.views import (
     Costs,
     Frontier,
     HeatMap,
+    ImageGrid,
     LineChart,
     Making,
     Point,
@@ -23,6 +24,7 @@ from glassbook.views import (
     Verdict,
     View,
     render_page,
+    to_digits,
 )
 
 PROMPT = ["I", " think", " you", " are"]
@@ -191,6 +193,27 @@ def _frontier() -> Frontier:
     )
 
 
+def _ring(radius: float, width: float) -> str:
+    """Return a ring on 12 x 12 pixels, its edge fading."""
+    far = [[math.hypot(x - 5.5, y - 5.5) for x in range(12)] for y in range(12)]
+    return to_digits([[1 - abs(value - radius) / width for value in row] for row in far])
+
+
+def _image_grid() -> ImageGrid:
+    radii, widths = (1.5, 2.5, 3.5, 4.5), (1.0, 2.0)
+    return ImageGrid(
+        title="What two units of the code draw",
+        caption="Each row moves one unit from -2 to +2 standard deviations and leaves the others alone.",
+        rows=[f"unit {unit}" for unit in range(len(widths))],
+        columns=["-2", "-1", "+1", "+2"],
+        images=[[_ring(radius, width) for radius in radii] for width in widths],
+        width=12,
+        height=12,
+        what="decoded ring",
+        column_axis="standard deviations",
+    )
+
+
 def _table() -> Table:
     return Table(
         title="Baselines",
@@ -245,6 +268,7 @@ SAMPLES: dict[str, View] = {
         _heat_map(),
         _sweep_map(),
         _frontier(),
+        _image_grid(),
         _table(),
         _attention_grid(),
         _costs(),
@@ -274,7 +298,7 @@ def sample_page() -> str:
             Section("Is it the direction that matters?", MATTERS, [one["control-distribution"]]),
             Section("Where and how strongly", "", [one["sweep-map"], one["frontier"]]),
             Section("Along one axis", "", [one["heat-map"], one["line-chart"]]),
-            Section("Inside one head", "", [one["attention-grid"], one["table"]]),
+            Section("Inside one head", "", [one["attention-grid"], one["image-grid"], one["table"]]),
         ],
         run_facts={
             "Model": "SmolLM2-135M-Instruct",

@@ -5,6 +5,7 @@ from glassbook.views.control_distribution import ControlDistribution
 from glassbook.views.cost_table import Cost, Costs
 from glassbook.views.frontier import Frontier, Point
 from glassbook.views.heat_map import HeatMap
+from glassbook.views.image_grid import ImageGrid, to_digits
 from glassbook.views.line_chart import LineChart, Series, Threshold
 from glassbook.views.page import Making, Section, Verdict, open_in_browser, render_page
 from glassbook.views.steer_compare import Completion, SteerCompare
@@ -22,6 +23,7 @@ __all__ = [
     "Costs",
     "Frontier",
     "HeatMap",
+    "ImageGrid",
     "LineChart",
     "Making",
     "Point",
@@ -38,4 +40,5 @@ __all__ = [
     "open_in_browser",
     "read_view",
     "render_page",
+    "to_digits",
 ]
