@@ -10,6 +10,7 @@ from glassbook.text.corpora import Corpus, CorpusInfo, list_corpora, open_corpus
 from glassbook.text.formats.gguf import read_metadata
 from glassbook.text.formats.huggingface import read_folder, save_folder
 from glassbook.text.tokenizer import Declared, StreamDecoder, Tokenizer
+from glassbook.text.vocabularies import byte_bpe_tokenizer, character_tokenizer, gpt2_tokenizer
 
 __all__ = [
     "ByteBPE",
@@ -18,7 +19,10 @@ __all__ = [
     "Declared",
     "StreamDecoder",
     "Tokenizer",
+    "byte_bpe_tokenizer",
+    "character_tokenizer",
     "gpt2_bpe",
+    "gpt2_tokenizer",
     "list_corpora",
     "open_corpus",
     "open_tokenizer",

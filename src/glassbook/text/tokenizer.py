@@ -115,7 +115,7 @@ class Tokenizer:
         return self.encode_batch([text], allow_special)[0]
 
     def encode_batch(self, texts: Sequence[str], allow_special: bool = False) -> list[list[int]]:
-        """Return the ids of each text, as `encode` does, on all threads."""
+        """Return the ids of each text, as `encode` does, on all threads; raise InputError for a character it lacks."""
         try:
             # The switch belongs to the shared backend, so two threads must not turn it at once.
             with self._lock:
@@ -123,6 +123,11 @@ class Tokenizer:
                 found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         except (TypeError, UnicodeError):
             raise InputError("a text holds half a character (a lone surrogate); remove it") from None
+        # The library raises plain Exception for a character that a vocabulary of characters does not have.
+        except Exception as error:
+            if "Missing [UNK]" not in str(error):
+                raise
+            raise InputError(self._name_unknown(texts, allow_special)) from None
         return [encoding.ids for encoding in found]
 
     def encode_chat(self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True) -> list[int]:
@@ -176,6 +181,16 @@ class Tokenizer:
 
     def _content(self, number: int | None) -> str:
         return "" if number is None else str(self._backend.id_to_token(number) or "")
+
+    def _name_unknown(self, texts: Sequence[str], allow_special: bool) -> str:
+        known = self._backend.get_vocab(with_added_tokens=False)
+        for text in texts:
+            for special in self._special if allow_special else ():
+                text = text.replace(special, "")
+            for character in filter(lambda one: one not in known, text):
+                code = f"U+{ord(character):04X}"
+                return f"the vocabulary of {len(known)} characters has no {character!r} ({code}); leave it out"
+        return "the text holds a word that is not in the vocabulary; give a text of the words it was made from"
 
     @staticmethod
     def _checked(ids: Iterable[int]) -> list[int]:
