@@ -19,7 +19,7 @@ _PUBLIC = {
     "Edit": "glassbook.core.taps",
     "GlassbookError": "glassbook.core.errors",
 }
-_ROOMS = ("activations", "images", "models", "runs", "sources", "steering", "tasks", "text", "views")
+_ROOMS = ("activations", "images", "models", "runs", "sources", "steering", "tasks", "text", "training", "views")
 
 __all__ = [
     "Edit",
@@ -39,12 +39,13 @@ __all__ = [
     "steering",
     "tasks",
     "text",
+    "training",
     "views",
     "wrap",
 ]
 
 if TYPE_CHECKING:
-    from glassbook import activations, images, models, runs, sources, steering, tasks, text, views
+    from glassbook import activations, images, models, runs, sources, steering, tasks, text, training, views
     from glassbook.activations.capture import capture
     from glassbook.activations.transformer_lens import run_with_cache, run_with_hooks
     from glassbook.core.errors import GlassbookError
