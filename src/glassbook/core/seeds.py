@@ -1,7 +1,9 @@
 """Random numbers that depend on a seed and a purpose, never on what ran before."""
 
 import hashlib
+import random
 
+import numpy as np
 import torch
 
 
@@ -13,3 +15,11 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     text = "/".join(str(part) for part in (seed, *purpose))
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def seed_all(seed: int, *purpose: str | int) -> None:
+    """Seed the global generators of torch, numpy and Python for one purpose; what draws from them then repeats."""
+    number = generator(seed, *purpose).initial_seed()
+    torch.manual_seed(number)
+    np.random.seed(number % 2**32)
+    random.seed(number)
