@@ -11,6 +11,9 @@ from torch import Tensor
 from glassbook.core.errors import InputError
 from glassbook.core.seeds import generator
 
+Batch = Tensor | tuple[Tensor, Tensor]
+"""Pictures as rows of pixels, or such pictures with their labels."""
+
 Anneal = Callable[[Any, int], None]
 """What to change on the network before a step, numbered from 0, such as how sharp its spikes are."""
 
@@ -18,7 +21,9 @@ Anneal = Callable[[Any, int], None]
 class Reconstructing(Protocol):
     """A module whose `loss` returns "loss", which is minimized, and any parts of it, as single numbers."""
 
-    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]: ...
+    def loss(self, batch: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Return what a step reports."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,12 @@ class ReconstructionLearner:
         self.settings = settings
         self.anneal = anneal
         self.steps = 0
+        self.n_weights = sum(weight.numel() for weight in net.parameters() if weight.ndim > 1)
         self.noise = generator(settings.seed, "reconstruction")
         self.optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr, betas=settings.betas, fused=True)
 
-    def step(self, batch: Float[Tensor, "batch pixels"]) -> dict[str, float]:
-        """Learn from one batch and return "loss", its parts and "lr"; raise InputError where the loss is not finite."""
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Learn from one batch and return "loss", its parts, "lr" and "flop", about six operations a weight and picture."""
         self.net.train()
         if self.anneal:
             self.anneal(self.net, self.steps)
@@ -56,11 +62,9 @@ class ReconstructionLearner:
         self.optimizer.zero_grad()
         terms["loss"].backward()
         metrics = {name: value.item() for name, value in terms.items()}
-        if not torch.isfinite(terms["loss"]):
-            raise InputError(f"the loss is {metrics['loss']} at step {self.steps}; lower the learning rate {lr:g}")
         self.optimizer.step()
         self.steps += 1
-        return {**metrics, "lr": lr}
+        return {**metrics, "lr": lr, "flop": 6.0 * self.n_weights * _n_pictures(batch)}
 
     def state(self) -> dict[str, Tensor]:
         """Return all that the next step depends on: weights, Adam's averages, the noise, how many steps were made."""
@@ -82,14 +86,19 @@ class ReconstructionLearner:
 
 
 class ImageBatches:
-    """A Stream of batches: every picture once an epoch, each epoch in an order of its own; a rest too small is left out."""
+    """A Stream of batches: every picture once an epoch, each epoch in an order of its own; a rest too small is left out.
 
-    def __init__(self, pictures: Float[Tensor, "n pixels"], batch: int, seed: int) -> None:
+    With labels, a batch is a pair.
+    """
+
+    def __init__(
+        self, pictures: Float[Tensor, "n pixels"], batch: int, seed: int, labels: Tensor | None = None
+    ) -> None:
         if not 0 < batch <= len(pictures):
             raise InputError(
                 f"batches of {batch} cannot be made of {len(pictures)} pictures; ask for 1 to {len(pictures)}"
             )
-        self.pictures = pictures
+        self.pictures, self.labels = pictures, labels
         self.batch = batch
         self.seed = seed
         self.epoch = self.place = 0
@@ -100,14 +109,14 @@ class ImageBatches:
         """Return how many batches an epoch has."""
         return len(self.pictures) // self.batch
 
-    def next(self) -> Float[Tensor, "batch pixels"]:
+    def next(self) -> Batch:
         """Return the next batch."""
         if self.place == self.per_epoch:
             self.epoch, self.place = self.epoch + 1, 0
             self._order = self._shuffled()
         rows = self._order[self.place * self.batch : (self.place + 1) * self.batch]
         self.place += 1
-        return self.pictures[rows]
+        return self.pictures[rows] if self.labels is None else (self.pictures[rows], self.labels[rows])
 
     def state(self) -> dict[str, Tensor]:
         """Return where the stream stands."""
@@ -125,6 +134,10 @@ class ImageBatches:
 def ramp(step: int, begin: int, end: int) -> float:
     """Return 0 up to `begin`, 1 from `end` on, and the straight line between: the usual form of a warm-up."""
     return min(max((step - begin) / max(end - begin, 1), 0.0), 1.0)
+
+
+def _n_pictures(batch: Batch) -> int:
+    return len(batch[0]) if isinstance(batch, tuple) else len(batch)
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
