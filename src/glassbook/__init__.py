@@ -19,7 +19,19 @@ _PUBLIC = {
     "Edit": "glassbook.core.taps",
     "GlassbookError": "glassbook.core.errors",
 }
-_ROOMS = ("activations", "images", "models", "runs", "sources", "steering", "tasks", "text", "training", "views")
+_ROOMS = (
+    "activations",
+    "images",
+    "models",
+    "runs",
+    "sources",
+    "steering",
+    "studies",
+    "tasks",
+    "text",
+    "training",
+    "views",
+)
 
 __all__ = [
     "Edit",
@@ -37,6 +49,7 @@ __all__ = [
     "save_model",
     "sources",
     "steering",
+    "studies",
     "tasks",
     "text",
     "training",
@@ -45,7 +58,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from glassbook import activations, images, models, runs, sources, steering, tasks, text, training, views
+    from glassbook import activations, images, models, runs, sources, steering, studies, tasks, text, training, views
     from glassbook.activations.capture import capture
     from glassbook.activations.transformer_lens import run_with_cache, run_with_hooks
     from glassbook.core.errors import GlassbookError

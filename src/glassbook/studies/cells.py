@@ -12,37 +12,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from glassbook.core.errors import InputError, RunError
+from glassbook.core.errors import InputError
 from glassbook.core.seeds import seed_all
-from glassbook.files.arrays import read_arrays, write_arrays
+from glassbook.files.arrays import write_arrays
 from glassbook.files.hashes import sha256_file
 from glassbook.runs.reading import read_lines
 from glassbook.runs.record import Run
 from glassbook.studies.contract import Arm, Cell, Picture, Study
 from glassbook.studies.question import Question
+from glassbook.studies.records import JOURNAL, CellRecord, items_folder, read_cells
 
-JOURNAL, CLOCK = "cells", "spent"
+CLOCK = "spent"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _TICK_S = 10.0
-
-
-class CellRecord(msgspec.Struct, frozen=True):
-    """What a Run's journal says of a finished cell: its items' checksum, what it read, what it cost.
-
-    `wall_s` counts every attempt at it; `cpu_s` and `peak_bytes` are those of the attempt that finished it.
-    """
-
-    arm: str
-    columns: dict[str, int]
-    sha256: str
-    data: list[dict[str, Any]]
-    weights: list[dict[str, Any]]
-    wall_s: float
-    cpu_s: float
-    peak_bytes: int
-    flop: float
-    tokens: int
-    parameters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +56,6 @@ def measure_cells(run: Run, question: Question, seed: int, watch: Watch | None =
             report(0, 1)
             _measure_cell(run, question.study, _cell(run.folder, question, arm, seed), report)
         report(1, 1)
-
-
-def read_cells(journal: Path) -> list[CellRecord]:
-    """Return what a journal says of every finished cell, in the order in which they finished."""
-    try:
-        return msgspec.convert(read_lines(journal), list[CellRecord])
-    except msgspec.ValidationError as fault:
-        raise RunError(f"'{journal}' is damaged ({fault}); measure the study again") from fault
-
-
-def read_items(folder: Path, record: CellRecord) -> dict[str, NDArray[Any]]:
-    """Return the columns of a finished cell from the folder of items; raise RunError where they are not what was kept."""
-    path = folder / f"{record.arm}.npz"
-    if path.is_file() and sha256_file(path) != record.sha256:
-        raise RunError(
-            f"'{path}' is not what its run wrote: its checksum differs; restore it or measure the study again"
-        )
-    return read_arrays(path)
-
-
-def journal_of(run_folder: Path) -> Path:
-    """Return where a Run of a study lists its finished cells."""
-    return run_folder / "artifacts" / f"{JOURNAL}.jsonl"
-
-
-def items_folder(run_folder: Path) -> Path:
-    """Return where a Run of a study keeps the items of its cells."""
-    return run_folder / "artifacts" / "items"
 
 
 def _cell(run_folder: Path, question: Question, arm: Arm, seed: int) -> Cell:

@@ -11,9 +11,9 @@ from glassbook.files.hashes import hash_json
 from glassbook.runs.code_hash import code_hash
 from glassbook.studies.contract import SIZES, Arm, Size, Study
 from glassbook.studies.finding import CLAIMS_FILE, folder_of
+from glassbook.studies.records import KIND
 from glassbook.views.view import plain
 
-KIND = "study"
 NO_NUMBERS = ("glassbook.views", "glassbook.runs", "glassbook.evidence", "glassbook.studies.contract")
 """What a study may import without its numbers depending on it: what draws, keeps or judges them."""
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from glassbook.core.errors import RunError
 from glassbook.evidence import Claim, Judgement, judge
 from glassbook.files.hashes import hash_json
-from glassbook.runs.reading import RUN_FILE, StoredRun, read_run
-from glassbook.studies.cells import JOURNAL, CellRecord, items_folder, journal_of, read_cells, read_items
+from glassbook.runs.reading import RUN_FILE, StoredRun
 from glassbook.studies.contract import Items
 from glassbook.studies.question import Question
+from glassbook.studies.records import JOURNAL, CellRecord, items_folder, journal_of, read_cells, read_items
 
 ITEMS_FOLDER = "items"
 JUDGED = ("laptop", "gpu")

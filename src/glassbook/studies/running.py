@@ -1,6 +1,6 @@
 """Running a study: a Run for each seed, gone on with where one was cut short, never measured twice by itself."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +10,14 @@ import torch
 
 from glassbook.core.devices import hardware
 from glassbook.core.errors import InputError, RunError
-from glassbook.runs.index import list_runs
-from glassbook.runs.places import runs_root
 from glassbook.runs.reading import StoredRun, read_run
 from glassbook.runs.record import Run, start_run
 from glassbook.runs.resuming import resume_run
-from glassbook.studies.cells import CellRecord, Watch, journal_of, measure_cells, read_cells
+from glassbook.studies.cells import Watch, measure_cells
 from glassbook.studies.contract import Study
 from glassbook.studies.finding import load
-from glassbook.studies.question import KIND, NO_NUMBERS, Question, ask
+from glassbook.studies.question import NO_NUMBERS, Question, ask
+from glassbook.studies.records import KIND, changed_sources, journal_of, read_cells, stored_runs
 
 _CUT_SHORT = ("interrupted", "killed", "failed")
 
@@ -121,20 +120,3 @@ def _earlier(question: Question, seed: int, asker: Asker) -> StoredRun | None:
             )
     finished = [run for run in found if run.status == "done"]
     return next(iter([*finished, *(run for run in found if run.status in _CUT_SHORT)]), None)
-
-
-def stored_runs(root: str | Path | None = None) -> list[StoredRun]:
-    """Return the Runs of all studies, newest first."""
-    place = runs_root(root)
-    return [read_run(place / row.id) for row in list_runs(place, kind=KIND, limit=None)]
-
-
-def changed_sources(cells: Sequence[CellRecord], now: Mapping[str, str]) -> list[str]:
-    """Return the names of data and weights (`weights:<name>`) that cells read and that are no longer what they were.
-
-    `now` is what the study's `sources` says; names that it does not say are taken to be as they were.
-    """
-    read = {row["name"]: str(row["sha256"]) for cell in cells for row in cell.data}
-    for identity in (identity for cell in cells for identity in cell.weights):
-        read[f"weights:{identity.get('name')}"] = str(identity.get("fingerprint"))
-    return sorted(name for name, checksum in read.items() if now.get(name, checksum) != checksum)
