@@ -25,6 +25,7 @@ VERBS = {
     "steer": "steer",
     "sweep": "sweep",
     "check": "check",
+    "export": "export",
     "runs": "runs",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""

@@ -11,7 +11,7 @@ from glassbook.text.bpe import END_OF_TEXT, gpt2_bpe, spell
 from glassbook.text.tokenizer import Declared, Tokenizer
 
 N_BYTES = 256
-_ANY_CHARACTER = r"[\s\S]"
+ANY_CHARACTER = r"[\s\S]"
 
 
 def character_tokenizer(texts: Iterable[str], special_tokens: Sequence[str] = ()) -> Tokenizer:
@@ -28,7 +28,7 @@ def character_tokenizer(texts: Iterable[str], special_tokens: Sequence[str] = ()
         if "\ud800" <= character <= "\udfff":
             raise InputError(f"the texts hold half a character (U+{ord(character):04X}); remove it")
     backend = tokenizers.Tokenizer(models.WordLevel({character: rank for rank, character in enumerate(alphabet)}))
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(_ANY_CHARACTER), "isolated")
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(ANY_CHARACTER), "isolated")
     backend.decoder = decoders.Fuse()
     return _with_special(backend, special_tokens)
 
