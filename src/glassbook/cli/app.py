@@ -26,6 +26,7 @@ VERBS = {
     "sweep": "sweep",
     "check": "check",
     "export": "export",
+    "study": "study",
     "runs": "runs",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""

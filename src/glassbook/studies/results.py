@@ -154,6 +154,11 @@ def judge_all(results: Results, claims: Sequence[Claim]) -> dict[str, Judgement]
     }
 
 
+def judge_as_begun(results: Results, claims: Sequence[Claim]) -> dict[str, Judgement]:
+    """Return the judgements of the claims whose bars are still those that the runs were begun with."""
+    return judge_all(results, [claim for claim in claims if results.bar_written(claim.id) == claim.bar_hash])
+
+
 def is_left_out(claim: Claim, results: Results) -> bool:
     """Return whether only the headline was run and the claim needs an arm beyond it."""
     run = {arm for arm, _ in results.columns}

@@ -1,0 +1,34 @@
+"""From results to a report: every claim judged, the pictures drawn, both kept in the notebook."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassbook.evidence import ClaimSet, Judgement, read_claims
+from glassbook.studies.contract import Study
+from glassbook.studies.finding import CLAIMS_FILE, folder_of
+from glassbook.studies.keeping import folder_for, keep
+from glassbook.studies.results import Results, judge_all
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was claimed, how it was judged, where it is kept; `page` is None where the study has no page."""
+
+    claims: ClaimSet
+    judgements: Mapping[str, Judgement]
+    kept: Path
+    page: Path | None = None
+
+
+def report_into(notebook: Path, study: Study, results: Results) -> Report:
+    """Return the report of a study's results, kept in `entries/studies/<name>` of a notebook.
+
+    Raises InputError for a smoke run and for results beyond the limit, EvidenceError for a bar that was changed after the
+    runs began.
+    """
+    claims = read_claims(folder_of(study) / CLAIMS_FILE)
+    judgements = judge_all(results, claims.claims)
+    views = study.views(results.items, study.settings[results.size])
+    kept = keep(results, folder_for(notebook, results), judgements, views)
+    return Report(claims, judgements, kept)
