@@ -198,6 +198,11 @@ def evaluate(
             nats += measure(tokens.to(net.device), counted, one).item()
             n_tokens += tokens[:, 1:].numel() if counts is None else int(counts[:, 1:].sum())
     net.train(was_training)
+    return measures(nats, n_tokens, n_bytes)
+
+
+def measures(nats: float, n_tokens: int, n_bytes: int | None = None) -> dict[str, float]:
+    """Return what `evaluate` does, from the summed nats of so many tokens; raise InputError where there are none."""
     if not n_tokens:
         raise InputError("no token of these batches counts; give some that do")
     mean = nats / n_tokens

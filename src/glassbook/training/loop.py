@@ -16,6 +16,7 @@ from torch import Tensor
 from glassbook.core.errors import InputError
 from glassbook.training.checkpoint import read_checkpoint, write_checkpoint
 from glassbook.training.learner import Learner, Stream
+from glassbook.training.processes import ALONE, Processes
 
 _COUNTED = ("tokens", "flop")
 
@@ -25,7 +26,8 @@ class Settings:
     """How long to train, and what to do on the way; an `every` of 0 is only at the end.
 
     `budget_s` ends one call after so many seconds, with a checkpoint, so that a training can be made in legs.
-    `peak_flop_s`, what the machine could do at best, adds the share of it that was used.
+    `peak_flop_s`, what the machine could do at best, adds the share of it that was used. Of several `processes` that train
+    together all gather a checkpoint and the first writes it.
     """
 
     steps: int
@@ -34,6 +36,7 @@ class Settings:
     evaluate_every: int = 0
     budget_s: float | None = None
     peak_flop_s: float | None = None
+    processes: Processes = ALONE
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ class _Loop:
 
     def run(self, asked: threading.Event) -> None:
         """Make the steps that are left, as far as time and the person allow."""
-        wanted, clock = self.settings, _Clock(self.step)
+        wanted, clock, together = self.settings, _Clock(self.step), self.settings.processes
+        is_asked = False
         if self.step == 0 and wanted.evaluate_every:
             self._keep(self._evaluated(clock))
         while self.step < wanted.steps:
@@ -159,7 +163,9 @@ class _Loop:
             self.step += 1
             self._count(metrics, clock)
             is_last = self.step == wanted.steps
-            is_over = asked.is_set() or (wanted.budget_s is not None and clock.seconds >= wanted.budget_s)
+            is_asked = together.any(asked.is_set())
+            is_late = wanted.budget_s is not None and together.any(clock.seconds >= wanted.budget_s)
+            is_over = is_asked or is_late
             if is_last or _is_due(self.step, wanted.log_every):
                 self._check(metrics)
                 known = {name: total for name, total in self.totals.items() if name in metrics}
@@ -174,7 +180,7 @@ class _Loop:
             if is_over and not is_last:
                 break
         self.history.steps_done, self.history.is_finished = self.step, self.step >= wanted.steps
-        if asked.is_set():
+        if is_asked or asked.is_set():
             raise KeyboardInterrupt
 
     def _count(self, metrics: Mapping[str, float], clock: "_Clock") -> None:
@@ -210,8 +216,9 @@ class _Loop:
             random["random/cuda"] = torch.cuda.get_rng_state()
         states = {"learner": self.learner.state(), "stream": self.stream.state(), "history": self.history.state()}
         tensors = {f"{part}/{name}": value for part, state in states.items() for name, value in state.items()}
-        with clock.paused():
-            write_checkpoint(self.folder, self.step, {**tensors, **random, **counts})
+        if self.settings.processes.is_first:
+            with clock.paused():
+                write_checkpoint(self.folder, self.step, {**tensors, **random, **counts})
         self.written = self.step
 
 
