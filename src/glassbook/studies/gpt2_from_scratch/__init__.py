@@ -1,0 +1,1 @@
+"""GPT-2 from scratch: the study of building and training a language model."""
