@@ -21,6 +21,7 @@ _PUBLIC = {
 }
 _ROOMS = (
     "activations",
+    "evidence",
     "images",
     "models",
     "runs",
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "activations",
     "capture",
+    "evidence",
     "images",
     "models",
     "open_model",
@@ -58,7 +60,20 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from glassbook import activations, images, models, runs, sources, steering, studies, tasks, text, training, views
+    from glassbook import (
+        activations,
+        evidence,
+        images,
+        models,
+        runs,
+        sources,
+        steering,
+        studies,
+        tasks,
+        text,
+        training,
+        views,
+    )
     from glassbook.activations.capture import capture
     from glassbook.activations.transformer_lens import run_with_cache, run_with_hooks
     from glassbook.core.errors import GlassbookError

@@ -13,6 +13,7 @@ import glassbook.views  # noqa: F401 (importing the room registers its views)
 from glassbook.cli.app import VERBS
 from glassbook.core import errors
 from glassbook.core.sites import KINDS
+from glassbook.evidence.judging import VERDICTS as CLAIM_VERDICTS
 from glassbook.models.generation import StoppedBy
 from glassbook.runs.record import STATUSES
 from glassbook.steering.check_words import CheckVerdict
@@ -33,6 +34,7 @@ IN_CODE: dict[str, Iterable[str]] = {
     "Verdict of a report": get_args(get_type_hints(Verdict)["outcome"]),
     "Verdict of a sweep": VERDICTS,
     "Verdict of a check": get_args(CheckVerdict),
+    "Verdict of a claim": CLAIM_VERDICTS,
     "Views": VIEWS,
     "Verbs of the command line": VERBS,
     "Errors": ERRORS,

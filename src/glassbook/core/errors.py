@@ -38,3 +38,7 @@ class MemoryLimitError(GlassbookError):
 
 class RunError(GlassbookError):
     """A run folder that is missing, incomplete or altered."""
+
+
+class EvidenceError(GlassbookError):
+    """A claim that cannot be judged: its bar was changed, or an item, a seed, a column or a citation is missing."""

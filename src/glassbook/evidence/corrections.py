@@ -1,0 +1,34 @@
+"""Corrections: what a source said, what is right, and where it says so."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from glassbook.evidence.citations import Reference, cite, find_reference
+
+
+class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sentence of a source that does not hold: what it says and where, what is right. `source` is a citation key."""
+
+    said: str
+    right: str
+    source: str
+    where: str
+
+
+def check_corrections(corrections: Sequence[Correction], references: Mapping[str, Reference]) -> None:
+    """Raise EvidenceError where a correction cites what the bibliography does not hold, or says nothing."""
+    for number, correction in enumerate(corrections, start=1):
+        find_reference(references, correction.source, f"correction {number}, field 'source'")
+
+
+def corrections_markdown(corrections: Sequence[Correction], references: Mapping[str, Reference]) -> str:
+    """Return corrections as a Markdown list, each with its source; raise EvidenceError for an unknown citation key."""
+    check_corrections(corrections, references)
+    return "\n".join(_line(correction, references) for correction in corrections)
+
+
+def _line(correction: Correction, references: Mapping[str, Reference]) -> str:
+    source = cite(references, correction.source)
+    said, right = (text.strip() for text in (correction.said, correction.right))
+    return f"- **{source}, {correction.where}** says: {said} — **Right is:** {right}"
