@@ -12,7 +12,6 @@ from glassbook.stats.intervals import Interval
 from glassbook.studies.comparing import ClaimMove, Move, compare, compare_claims, only_in_one
 from glassbook.studies.contract import Study
 from glassbook.studies.finding import CLAIMS_FILE, folder_of
-from glassbook.studies.keeping import as_kept
 from glassbook.studies.results import Results, judge_as_begun
 
 
@@ -42,7 +41,7 @@ class Comparison:
                 for move in self.columns
             ],
             "claims": [
-                {"claim": one.claim, "before": as_kept(one.before), "after": as_kept(one.after), "moved": one.moved}
+                {"claim": one.claim, "before": one.before.to_dict(), "after": one.after.to_dict(), "moved": one.moved}
                 for one in self.claims
             ],
             "only_in_one": [list(column) for column in only_in_one(self.before, self.after)],

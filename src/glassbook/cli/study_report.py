@@ -10,7 +10,6 @@ from glassbook.cli.study_progress import spelled
 from glassbook.evidence import Claim, Judgement
 from glassbook.stats.intervals import Interval
 from glassbook.studies.comparing import column_interval
-from glassbook.studies.keeping import as_kept
 from glassbook.studies.question import Question
 from glassbook.studies.results import JUDGED, Results, is_left_out
 
@@ -31,7 +30,7 @@ def document(question: Question, results: Results, report: "Report | None" = Non
         "current": is_current(question, results),
     }
     if report is not None:
-        said["judgements"] = {name: as_kept(one) for name, one in report.judgements.items()}
+        said["judgements"] = {name: one.to_dict() for name, one in report.judgements.items()}
         said["kept"], said["page"] = str(report.kept), str(report.page) if report.page else None
     return said
 
@@ -89,7 +88,7 @@ def _because(claim: Claim, results: Results, judgements: Mapping[str, Judgement]
 
 
 def _claim_row(claim: Claim, judgements: Mapping[str, Judgement]) -> list[str]:
-    paper = "not checked" if not claim.paper.checked else _number(claim.paper.value)
+    paper = _paper(claim)
     if claim.id not in judgements:
         return [claim.id, paper, "", "", "", "", "", "not measured"]
     judged = judgements[claim.id]
@@ -98,11 +97,17 @@ def _claim_row(claim: Claim, judgements: Mapping[str, Judgement]) -> list[str]:
         paper,
         _number(judged.interval.estimate),
         _range(judged.interval),
-        " ".join(map(_number, judged.each_seed)),
+        " ".join(map(_number, judged.each_seed.values())),
         _number(judged.baseline.estimate),
         _number(judged.control.estimate),
         judged.verdict or "none",
     ]
+
+
+def _paper(claim: Claim) -> str:
+    if claim.paper is None:
+        return ""
+    return _number(claim.paper.value) if claim.paper.checked else "not checked"
 
 
 def _line(results: Results, arm: str, column: str) -> list[str]:

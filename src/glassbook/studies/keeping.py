@@ -15,7 +15,7 @@ from glassbook.runs.reading import RUN_FILE
 from glassbook.studies.contract import Picture
 from glassbook.studies.records import JOURNAL, items_folder, journal_of
 from glassbook.studies.results import ITEMS_FOLDER, JUDGED, Results
-from glassbook.views.view import View, plain, read_view
+from glassbook.views.view import View, read_view
 
 LIMIT = 2_000_000
 """Bytes that all kept results of one study may take: its items, records, judgements and views at every size."""
@@ -63,16 +63,11 @@ def keep(results: Results, folder: Path, judgements: Mapping[str, Judgement], vi
     with atomic_folder(folder) as new:
         for seed in results.seeds:
             _keep_seed(results, seed, new / f"seed-{seed}")
-        write_json(new / JUDGEMENTS_FILE, {name: as_kept(one) for name, one in judgements.items()})
+        write_json(new / JUDGEMENTS_FILE, {name: one.to_dict() for name, one in judgements.items()})
         for name, view in views.items():
             _write_into(new / VIEWS_FOLDER / f"{name}.json", view.to_json())
         _check_size(results.study, folder, new)
     return folder
-
-
-def as_kept(judgement: Judgement) -> dict[str, Any]:
-    """Return a judgement as `judgements.json` holds it."""
-    return dict(plain(msgspec.to_builtins(judgement, str_keys=True)))
 
 
 def kept_judgements(folder: Path) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from glassbook.evidence import ClaimSet, Judgement, read_claims
 from glassbook.studies.contract import Study
 from glassbook.studies.finding import CLAIMS_FILE, folder_of
 from glassbook.studies.keeping import folder_for, keep
-from glassbook.studies.results import Results, judge_all
+from glassbook.studies.results import Results, judge_results
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def report_into(notebook: Path, study: Study, results: Results) -> Report:
     runs began.
     """
     claims = read_claims(folder_of(study) / CLAIMS_FILE)
-    judgements = judge_all(results, claims.claims)
+    judgements = judge_results(results, claims.claims)
     views = study.views(results.items, study.settings[results.size])
     kept = keep(results, folder_for(notebook, results), judgements, views)
     return Report(claims, judgements, kept)

@@ -140,15 +140,16 @@ def read_kept_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def judge_all(results: Results, claims: Sequence[Claim]) -> dict[str, Judgement]:
+def judge_results(results: Results, claims: Sequence[Claim]) -> dict[str, Judgement]:
     """Return the judgement of every claim whose arms were run, by the claim's id; of a smoke run none.
 
-    Raises EvidenceError where a bar was changed after the runs began, a seed is missing or an item is no number.
+    Raises EvidenceError where a bar was changed after the runs began, a seed below the last is missing or an item is no number.
     """
     if results.size not in JUDGED:
         return {}
+    announced = range(max(results.seeds) + 1)
     return {
-        claim.id: judge(claim, results.items, written=results.bar_written(claim.id))
+        claim.id: judge(claim, results.items, written=results.bar_written(claim.id), seeds=announced)
         for claim in claims
         if not is_left_out(claim, results)
     }
@@ -156,7 +157,7 @@ def judge_all(results: Results, claims: Sequence[Claim]) -> dict[str, Judgement]
 
 def judge_as_begun(results: Results, claims: Sequence[Claim]) -> dict[str, Judgement]:
     """Return the judgements of the claims whose bars are still those that the runs were begun with."""
-    return judge_all(results, [claim for claim in claims if results.bar_written(claim.id) == claim.bar_hash])
+    return judge_results(results, [claim for claim in claims if results.bar_written(claim.id) == claim.bar_hash])
 
 
 def is_left_out(claim: Claim, results: Results) -> bool:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,12 @@ class Toy(Study):
 
     name = "toy"
     title = "Adding one makes a number larger"
-    settings = {"smoke": Settings(items=8), "laptop": Settings(), "gpu": Settings(items=400)}
-    seeds = {"smoke": 1, "laptop": 3, "gpu": 3}
+    settings: ClassVar[Mapping[str, Settings]] = {
+        "smoke": Settings(items=8),
+        "laptop": Settings(),
+        "gpu": Settings(items=400),
+    }
+    seeds: ClassVar[Mapping[str, int]] = {"smoke": 1, "laptop": 3, "gpu": 3}
     modules = ("glassbook.files.arrays",)
     rows_now = "a" * 64
 
