@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ Report = Callable[[float, float, str], None]
 """What progress goes to: how much is done, of how much, and of what."""
 
 
+@runtime_checkable
 class Picture(Protocol):
     """A View: anything that can write its payload."""
 
