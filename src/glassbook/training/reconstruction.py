@@ -1,6 +1,6 @@
 """Learning to reconstruct: any network that says what its loss on a batch of pictures is, trained with Adam on the one loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -73,7 +73,7 @@ class ReconstructionLearner:
             state |= {f"optimizer.{place}.{name}": torch.as_tensor(value) for name, value in averages.items()}
         return {**state, "noise": self.noise.get_state(), "steps": torch.tensor(self.steps)}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state` returned."""
         self.net.load_state_dict(_below(state, "net."))
         averages: dict[int, dict[str, Tensor]] = {}
@@ -122,7 +122,7 @@ class ImageBatches:
         """Return where the stream stands."""
         return {"epoch": torch.tensor(self.epoch), "place": torch.tensor(self.place)}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state` returned."""
         self.epoch, self.place = int(state["epoch"]), int(state["place"])
         self._order = self._shuffled()
@@ -140,5 +140,5 @@ def _n_pictures(batch: Batch) -> int:
     return len(batch[0]) if isinstance(batch, tuple) else len(batch)
 
 
-def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -58,7 +58,7 @@ def _fit(codes: Tensor, labels: Tensor, n_classes: int, penalty: float, iteratio
         value.backward()
         return value
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)
     return Probe(center, scale, weight.detach(), bias.detach())
 
 

@@ -22,7 +22,7 @@ class Settings:
     repository_epochs: int = 10
     hidden: tuple[int, ...] = (400,)
     batch: int = 128
-    epochs: int = 6
+    epochs: int = 5
     sharpest: float = 200.0  # the soft step's c at the end of training, from 50
     classifier_hidden: int = 256
     classifier_epochs: int = 3
@@ -37,7 +37,7 @@ class Settings:
     warm_up: tuple[int, int] = (1_200, 2_000)
     smiley_alpha: float = 0.01
     smiley_beta: float = 4.0
-    n_pseudo_inputs: int = 20
+    n_pseudo_inputs: int = 10
 
 
 SMOKE = Settings(

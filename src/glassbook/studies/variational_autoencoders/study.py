@@ -152,5 +152,5 @@ def _contrasts(items: Mapping[int, Items]) -> HeatMap:
         column_axis="code",
         rows=factors,
         columns=[arm.removeprefix("smiley-") for arm in arms],
-        values=np.array(means).T if means else [],
+        values=np.array(means).T.tolist() if means else [],
     )
