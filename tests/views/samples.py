@@ -2,12 +2,17 @@
 
 import math
 
+import msgspec
+
 from glassbook.views import (
     AttentionGrid,
+    ClaimRow,
+    ClaimTable,
     Completion,
     ControlDistribution,
     Cost,
     Costs,
+    Estimate,
     Frontier,
     HeatMap,
     ImageGrid,
@@ -258,6 +263,39 @@ def _costs() -> Costs:
     )
 
 
+def _claim_table() -> ClaimTable:
+    on_topic = ClaimRow(
+        id="weddings-on-topic",
+        says="Adding the weddings vector makes wedding text more likely.",
+        unit="perplexity ratio",
+        paper="0.875, perplexity table",
+        setting="GPT-2-XL, layer 16, coefficient 1",
+        ours=Estimate(value=0.912, low=0.884, high=0.941),
+        bar="below 0.95",
+        baseline=Estimate(value=0.93, low=0.91, high=0.95, says="the same word as a prompt"),
+        control=Estimate(value=1.01, low=0.99, high=1.03, says="20 random vectors of the same norm"),
+        n_items=64,
+        items="sentences",
+        seeds=[0, 1, 2],
+        each_seed=[0.905, 0.91, 0.921],
+        verdict="replicated",
+        because="0.912 [0.884, 0.941] lies wholly below 0.95, and each of 3 seeds below 1.",
+        headline=True,
+    )
+    others = [
+        {"id": "unrelated-kept", "says": "Unrelated text stays as likely.", "verdict": "not replicated"},
+        {"id": "sentiment", "says": "Sentiment turns.", "verdict": "direction only", "headline": False},
+        {"id": "rank", "says": "The order of layers is the paper's.", "verdict": "inconclusive"},
+        {"id": "facts", "says": "Facts are kept.", "verdict": "not testable", "paper": "not checked"},
+        {"id": "one-seed", "says": "Prompts do less.", "verdict": "", "seeds": [0], "each_seed": [0.97]},
+    ]
+    return ClaimTable(
+        title="What the paper says and what we found",
+        caption="Every bar was written down before the runs.",
+        claims=[on_topic, *(msgspec.structs.replace(on_topic, **one) for one in others)],
+    )
+
+
 SAMPLES: dict[str, View] = {
     view.tag: view
     for view in (
@@ -272,6 +310,7 @@ SAMPLES: dict[str, View] = {
         _table(),
         _attention_grid(),
         _costs(),
+        _claim_table(),
     )
 }
 
@@ -298,6 +337,7 @@ def sample_page() -> str:
             Section("Is it the direction that matters?", MATTERS, [one["control-distribution"]]),
             Section("Where and how strongly", "", [one["sweep-map"], one["frontier"]]),
             Section("Along one axis", "", [one["heat-map"], one["line-chart"]]),
+            Section("What holds", "", [one["claim-table"]]),
             Section("Inside one head", "", [one["attention-grid"], one["image-grid"], one["table"]]),
         ],
         run_facts={

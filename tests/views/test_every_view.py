@@ -51,7 +51,7 @@ def rewrite(view: View, text=None, number=None, keep=("title", "caption")) -> Vi
 NUMBERS = {
     "values", "strength", "fluency", "unsteered", "steered", "flipped", "prompt_only", "randoms", "x", "y", "low", "high",
     "pattern", "wall_s", "cpu_s", "peak_mb", "flop", "rows",
-    "effects", "costs", "effect", "cost", "budget", "steered_range", "flipped_range", "prompt_range",
+    "effects", "costs", "effect", "cost", "budget", "steered_range", "flipped_range", "prompt_range", "value", "each_seed",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Views: the data of one picture each, and its form as semantic HTML and inline SVG, made without any script."""
 
 from glassbook.views.attention_grid import AttentionGrid
+from glassbook.views.claim_table import ClaimRow, ClaimTable, Estimate
 from glassbook.views.control_distribution import ControlDistribution
 from glassbook.views.cost_table import Cost, Costs
 from glassbook.views.frontier import Frontier, Point
@@ -17,10 +18,13 @@ from glassbook.views.view import VIEWS, View, json_schema, read_view
 __all__ = [
     "VIEWS",
     "AttentionGrid",
+    "ClaimRow",
+    "ClaimTable",
     "Completion",
     "ControlDistribution",
     "Cost",
     "Costs",
+    "Estimate",
     "Frontier",
     "HeatMap",
     "ImageGrid",
