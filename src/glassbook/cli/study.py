@@ -117,9 +117,9 @@ def report_verb(what: What, notebook: Notebook = None, root: Root = None, as_jso
     from glassbook.studies.reporting import report_into
     from glassbook.studies.results import from_runs
 
-    question = what.ask()
+    question, place = what.ask(), notebook_folder(notebook)
     results = from_runs(question, stored_runs(root))
-    report = report_into(notebook_folder(notebook), question.study, results)
+    report = report_into(place, question.study, results)
     if as_json:
         print_json(document(question, results, report))
     else:
