@@ -5,7 +5,7 @@ import torch
 
 from conformance.probes import WeightsRead
 from conformance.tiny import GPT2, LLAMA, tiny_model
-from glassbook.activations.prefix import Prefix
+from glassbook.activations.prefix import Prefix, finish_together
 from glassbook.core.errors import InputError
 from glassbook.core.sites import Site
 from glassbook.core.taps import Edit, Taps
@@ -149,9 +149,10 @@ def test_what_rows_have_in_common_is_computed_once_in_each_branch(architecture: 
 
     read_at = [[3, 5], [3, 3], [4, 3]]
     prefix = Prefix(model, batch, 1)
-    apart = prefix.branches(2, edits, read_at)
+    [apart] = finish_together([prefix.branches(2, edits, read_at)])
     assert widths == [(6, 6)]
-    together = prefix.branches(2, edits, read_at, prefix.head(2, edits, shared=3))
+    head = prefix.head(2, edits, shared=3)
+    [together] = finish_together([prefix.branches(2, edits, read_at, head)], head)
     assert widths[1:] == [(2, 3), (6, 3)], "3 tokens once a branch, then what is left of each row"
     assert torch.allclose(together, apart, atol=1e-5)
     assert not torch.allclose(apart[:3], apart[3:], atol=1e-1), "the control: branches differ"

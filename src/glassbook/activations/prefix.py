@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -10,10 +11,12 @@ from torch import Tensor
 from glassbook.core.errors import InputError
 from glassbook.core.sites import Site
 from glassbook.core.taps import IDLE, Edit, PassDone, Span, Taps
-from glassbook.models.attention import KVCache
+from glassbook.models.attention import Behind, KVCache
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
+from glassbook.models.together import Climber, climb_together
 
+_READ_SITES = ("ln_final_scale", "resid_final", "logits")
 ReadAt = Sequence[int] | Sequence[Sequence[int]] | None
 
 
@@ -80,45 +83,51 @@ class Prefix:
                 return _picked(self.model.net(self.batch.ids, taps), read_at)
             return self.model.transformer.read(_picked(self._finished(taps), read_at), taps)
 
-    def head(self, n: int, edits: Callable[[int], Sequence[Edit]], shared: int) -> KVCache:
-        """Return the keys and values of the first `shared` tokens in `n` copies, each under its own edits, for `branches`.
+    def head(self, n: int, edits: Callable[[int], Sequence[Edit]], shared: int) -> "Head":
+        """Return the first `shared` tokens in `n` copies, each under its own edits, for `branches` to look back at.
 
-        All rows, and those of every prefix at this layer that the cache is given to, must have these tokens in common.
+        All rows, and those of every prefix at this layer that branches from it, must have these tokens in common.
         """
         head = self._columns([0], slice(0, shared)).repeated(n)
+        taps = Taps(edits=edits(1), span=head.span)
         with torch.inference_mode():
             cache = self.model.transformer.new_cache(n, shared)
-            head._finished(Taps(edits=edits(1), span=head.span), cache)
-        cache.filled = shared
-        return cache
+            return Head(cache, Climber(head.entered(taps), head.span.positions, taps, cache))
 
     def branches(
-        self, n: int, edits: Callable[[int], Sequence[Edit]], read_at: ReadAt, head: KVCache | None = None
-    ) -> Float[Tensor, "copies_of_batch read d_vocab"]:
-        """Return the logits of the batch `n` times over, one copy after another, each under its own edits.
+        self,
+        n: int,
+        edits: Callable[[int], Sequence[Edit]],
+        read_at: ReadAt,
+        head: "Head | None" = None,
+        first: int = 0,
+    ) -> "Branches":
+        """Return the batch `n` times over, one copy after another, each under its own edits, ready to be finished.
 
-        `edits(rows)` gives those for a pass in which every copy has so many rows. With a `head`, one row of it for each copy,
-        the tokens it holds are not computed again: the others look back at their keys, and none of them can be read at.
+        `edits(rows)` gives those for a pass in which every copy has so many rows. With a head, whose copies from number `first`
+        on are theirs, the tokens it holds are not computed again: the others look back at them, and none can be read at.
         """
         rows = len(self.batch.lengths)
         copies, places = self.repeated(n), _repeated(read_at, n)
-        if head is None or self.resid is None:
-            return copies.logits(edits(rows), places)
-        tail = copies._columns(range(rows * n), slice(head.filled, None))
-        with torch.inference_mode():
-            taps = Taps(edits=edits(rows), span=tail.span)
-            resid = tail._finished(taps, head.repeated(rows, self.batch.ids.shape[1]))
-            later = None if places is None else [[place - head.filled for place in _listed(one)] for one in places]
-            return self.model.transformer.read(_picked(resid, later), taps)
+        if head is None:
+            return Branches(copies, Taps(edits=edits(rows), span=copies.span), places)
+        keys, values = (held[:, first : first + n] for held in (head.cache.keys, head.cache.values))
+        behind = Behind(keys, values, rows)
+        tail = copies._columns(range(rows * n), slice(behind.filled, None))
+        later = None if places is None else [[place - behind.filled for place in _listed(one)] for one in places]
+        return Branches(tail, Taps(edits=edits(rows), span=tail.span), later, behind)
+
+    def entered(self, taps: Taps) -> Float[Tensor, "batch pos d_model"]:
+        """Return the stream where the blocks that are left begin."""
+        if self.resid is None:
+            return self.model.transformer.enter(self.batch.ids, self.span.positions, taps)
+        # Where this layer begins the one below has ended: one place with two addresses.
+        return taps.at(self.layer - 1)("resid_post", self.resid) if self.layer else self.resid
 
     def _finished(self, taps: Taps, cache: KVCache | None = None) -> Float[Tensor, "batch pos d_model"]:
         """Return the stream after the last block."""
-        net, positions = self.model.transformer, self.span.positions
-        resid = net.enter(self.batch.ids, positions, taps) if self.resid is None else self.resid
-        if self.layer:
-            # Where this layer begins the one below has ended: one place with two addresses.
-            resid = taps.at(self.layer - 1)("resid_post", resid)
-        return net.climb(resid, positions, taps, cache, self.layer or 0)
+        net = self.model.transformer
+        return net.climb(self.entered(taps), self.span.positions, taps, cache, self.layer or 0)
 
     def _columns(self, rows: Sequence[int], columns: slice) -> "Prefix":
         """Return some rows and columns of the prefix, whose tokens keep their positions."""
@@ -156,6 +165,46 @@ class Prefix:
         if site.layer is None:
             return "embed" not in site.name
         return site.layer >= self.layer or _begins_at(site) == self.layer
+
+
+@dataclass(slots=True)
+class Head:
+    """First tokens that rows have in common: the memory for their keys, and the pass that fills it, until it has."""
+
+    cache: KVCache
+    climber: Climber | None
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """Copies of a prefix under edits of their own, before they climb."""
+
+    prefix: Prefix
+    taps: Taps
+    read_at: ReadAt
+    behind: Behind | None = None
+
+
+def finish_together(
+    parts: Sequence[Branches], head: Head | None = None
+) -> list[Float[Tensor, "copies_of_batch read d_vocab"]]:
+    """Return the logits of branches of prefixes at one layer, and of one head if any: weights are read once for all of them."""
+    first = parts[0].prefix
+    if first.resid is None:
+        return [part.prefix.logits(list(part.taps.edits), part.read_at) for part in parts]
+    net = first.model.transformer
+    with torch.inference_mode():
+        climbers = [Climber(p.prefix.entered(p.taps), p.prefix.span.positions, p.taps, p.behind) for p in parts]
+        climb_together(net, [*([head.climber] if head and head.climber else []), *climbers], first.layer or 0)
+        if head:
+            head.climber = None
+        picked = [_picked(one.resid, part.read_at) for one, part in zip(climbers, parts, strict=True)]
+        if any(part.taps.at().wants(*_READ_SITES) for part in parts):
+            return [net.read(resid, part.taps) for resid, part in zip(picked, parts, strict=True)]
+        # The unembedding is the largest matrix of all; it too is read once.
+        logits = net.read(torch.cat([resid.flatten(0, 1) for resid in picked]).unsqueeze(1), IDLE).squeeze(1)
+        counts = [resid.shape[:2].numel() for resid in picked]
+        return [one.unflatten(0, resid.shape[:2]) for one, resid in zip(logits.split(counts), picked, strict=True)]
 
 
 def lowest_layer(model: Model, sites: Sequence[Site]) -> int | None:

@@ -33,12 +33,12 @@ class KVCache:
     def extend(
         self, layer: int, k: Float[Tensor, "batch pos kv d"], v: Float[Tensor, "batch pos kv d"]
     ) -> tuple[Tensor, Tensor]:
-        """Store one layer's new keys and values; return all up to them, each `[batch kv columns d]`."""
+        """Store one layer's new keys and values; return all up to them, each `[batch kv columns d]`, as precise as the new."""
         start, n_new = self.filled, k.shape[1]
         keys, values = self.keys[layer], self.values[layer]
         keys.narrow(2, start, n_new).copy_(k.transpose(1, 2))
         values.narrow(2, start, n_new).copy_(v.transpose(1, 2))
-        return keys.narrow(2, 0, start + n_new), values.narrow(2, 0, start + n_new)
+        return keys.narrow(2, 0, start + n_new).to(k.dtype), values.narrow(2, 0, start + n_new).to(v.dtype)
 
     def hide(self, lengths: list[int]) -> None:
         """Mark the filled columns at and beyond each row's length as padding."""
@@ -61,21 +61,13 @@ class KVCache:
         places = torch.arange(end, device=self.keys.device)[None] if self._places is None else self._places[:, :end]
         return _visible(places[:, self.filled :], places, window if is_narrow else 0)
 
-    def repeated(self, n: int, columns: int | None = None) -> "KVCache":
-        """Return a cache with every row `n` times, for several continuations of one prompt; `columns` gives it other room."""
+    def repeated(self, n: int) -> "KVCache":
+        """Return a cache with every row `n` times, for several samples of one prompt."""
         copy = KVCache.__new__(KVCache)
-        copy.keys, copy.values = (_spread(old, n, columns, self.filled) for old in (self.keys, self.values))
+        copy.keys, copy.values = self.keys.repeat_interleave(n, 1), self.values.repeat_interleave(n, 1)
         copy.filled, copy.steps = self.filled, None
         copy._places = None if self._places is None else self._places.repeat_interleave(n, 0)
         return copy
-
-    def rows(self, first: int, count: int) -> "KVCache":
-        """Return a view of some rows that follow each other, none of which has been hidden."""
-        assert self._places is None, "padding is not carried over"
-        part = KVCache.__new__(KVCache)
-        part.keys, part.values = self.keys.narrow(1, first, count), self.values.narrow(1, first, count)
-        part.filled, part.steps, part._places = self.filled, None, None
-        return part
 
     def keep(self, rows: Tensor) -> None:
         """Keep only these rows, when the others have finished."""
@@ -83,12 +75,20 @@ class KVCache:
         self._places = None if self._places is None else self._places[rows]
 
 
-def _spread(old: Tensor, n: int, columns: int | None, filled: int) -> Tensor:
-    if columns is None or columns == old.shape[3]:
-        return old.repeat_interleave(n, 1)
-    new = old.new_empty(old.shape[0], old.shape[1] * n, old.shape[2], columns, old.shape[4])
-    new[:, :, :, :filled] = old[:, :, :, :filled].repeat_interleave(n, 1)
-    return new
+class Behind(KVCache):
+    """What several rows look back at in common: some rows of a cache, each seen by `times` rows, to which nothing is added."""
+
+    def __init__(self, keys: Tensor, values: Tensor, times: int) -> None:
+        """Look back at keys and values of `[layer row kv columns d]`, which may be filled in until they are looked at."""
+        self.keys, self.values, self.times = keys, values, times
+        self.filled, self.steps, self._places = keys.shape[3], None, None
+
+    def extend(
+        self, layer: int, k: Float[Tensor, "batch pos kv d"], v: Float[Tensor, "batch pos kv d"]
+    ) -> tuple[Tensor, Tensor]:
+        """Return one layer's keys and values up to the new ones, each `[batch kv columns d]`; the new ones are not kept."""
+        keys, values = (held[layer].repeat_interleave(self.times, 0) for held in (self.keys, self.values))
+        return torch.cat((keys, k.transpose(1, 2)), 2), torch.cat((values, v.transpose(1, 2)), 2)
 
 
 def windowed(pos: int, window: int, device: torch.device) -> Bool[Tensor, "1 1 pos pos"] | None:

@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from glassbook.activations.prefix import Prefix, lowest_layer
+from glassbook.activations.prefix import Branches, Head, Prefix, finish_together, lowest_layer
 from glassbook.core.taps import Edit
-from glassbook.models.attention import KVCache
 from glassbook.models.model import Model
 from glassbook.models.prompts import Prompts
 from glassbook.steering.vector_set import PerRow, Vectors, each_vector
@@ -18,6 +17,8 @@ from glassbook.steering.vector_set import PerRow, Vectors, each_vector
 BATCH_TOKENS, PASS_TOKENS, PASS_READS = 256, 1024, 512
 # A shorter beginning that passages have in common saves less than a second pass over the blocks costs.
 WORTH_SHARING = 4
+# Passes that climb side by side share the reading of every block's weights.
+SIDE_BY_SIDE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,27 @@ class Passages:
         layer = lowest_layer(self.model, sites) if self.reuse else None
         total = torch.zeros(len(steers), self.n_items, dtype=torch.float64)
         head = self._batches[0].head(layer, steers, self.shared) if layer is not None and self.shared else None
+        for group in self._passes(layer, steers, head):
+            for one, logits in zip(group, finish_together([one.branches for one in group], head), strict=True):
+                found = one.batch.score(logits, one.count).double().cpu()
+                total[one.first : one.first + one.count].index_add_(1, one.batch.items, found)
+        return total
+
+    def _passes(
+        self, layer: int | None, steers: Sequence[Vectors | None], head: Head | None
+    ) -> Iterator[list["_Pass"]]:
+        """Yield the passes in groups that climb side by side, as many as keep what they hold together small."""
+        group: list[_Pass] = []
+        reads = 0
         for batch in self._batches:
             for first, part in batch.parts(steers):
-                found = batch.scored(layer, part, None if head is None else head.rows(first, len(part))).double().cpu()
-                total[first : first + len(part)].index_add_(1, batch.items, found)
-        return total
+                if group and (len(group) == SIDE_BY_SIDE or reads + len(part) * batch.n_reads > PASS_READS):
+                    yield group
+                    group, reads = [], 0
+                group.append(batch.begin(layer, part, first, head))
+                reads += len(part) * batch.n_reads
+        if group:
+            yield group
 
 
 class _Batch:
@@ -74,24 +91,29 @@ class _Batch:
 
     def parts(self, steers: Sequence[Vectors | None]) -> Iterator[tuple[int, Sequence[Vectors | None]]]:
         """Yield the steerings in groups of a size that makes a good pass, each with the number of its first."""
-        reads = len(self.places) * len(self.places[0])
-        size = max(1, min(PASS_TOKENS // self.batch.ids.numel(), PASS_READS // reads))
+        size = max(1, min(PASS_TOKENS // self.batch.ids.numel(), PASS_READS // self.n_reads))
         for first in range(0, len(steers), size):
             yield first, steers[first : first + size]
 
-    def head(self, layer: int, steers: Sequence[Vectors | None], shared: int) -> KVCache | None:
+    @property
+    def n_reads(self) -> int:
+        """Return at how many places one steering of the batch is read."""
+        return len(self.places) * len(self.places[0])
+
+    def head(self, layer: int, steers: Sequence[Vectors | None], shared: int) -> Head | None:
         """Return what every row looks back at in its first `shared` tokens under each steering, or None if nothing is ahead."""
         prefix = self._at(layer)
         return None if prefix.resid is None else prefix.head(len(steers), self._edits(steers), shared)
 
-    def scored(
-        self, layer: int | None, steers: Sequence[Vectors | None], head: KVCache | None = None
-    ) -> Float[Tensor, "steers rows"]:
-        """Return the score of every row under every steering, all in one pass."""
-        rows, n = len(self.prompt_lengths), len(steers)
-        logits = self._at(layer).branches(n, self._edits(steers), self.places, head)
+    def begin(self, layer: int | None, steers: Sequence[Vectors | None], first: int, head: Head | None) -> "_Pass":
+        """Return the pass of every row under every one of these steerings, the first of which is number `first` of the head."""
+        n = len(steers)
+        return _Pass(self, first, n, self._at(layer).branches(n, self._edits(steers), self.places, head, first))
+
+    def score(self, logits: Float[Tensor, "steers_times_rows reads d_vocab"], n: int) -> Float[Tensor, "steers rows"]:
+        """Return the score of every row under each of `n` steerings."""
         with torch.inference_mode():
-            told = logits.float().log_softmax(-1).unflatten(0, (n, rows))
+            told = logits.float().log_softmax(-1).unflatten(0, (n, len(self.prompt_lengths)))
             tokens = self.tokens.expand(n, *self.tokens.shape)
             return (told.gather(-1, tokens) * self.weights).sum((-1, -2))
 
@@ -105,6 +127,16 @@ class _Batch:
         else:
             self._prefix = known.advanced_to(layer)
         return self._prefix
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """A batch under some of the steerings, `first` the number of the first of them, before it climbs."""
+
+    batch: _Batch
+    first: int
+    count: int
+    branches: Branches
 
 
 def _grouped(passages: Sequence[Passage]) -> list[list[Passage]]:
