@@ -126,6 +126,7 @@ def write_on(net: Transformer, tokenizer: Tokenizer, beginning: str, n_tokens: i
     half, written = net.config.n_ctx // 2, tokenizer.encode(beginning)
     while len(written) < n_tokens:
         how = Sampling(max_new_tokens=half, temperature=0.8, seed=seed + len(written), stop_at_eos=False)
-        request = Request(batch=Prompts.of([written[-half:]]), how=how)
+        tail = Prompts(torch.tensor([written[-half:]], device=net.device), [len(written[-half:])])
+        request = Request(batch=tail, how=how)
         written += complete(net, tokenizer, request)[0].tokens
     return tokenizer.decode(written[:n_tokens])

@@ -80,7 +80,7 @@ def measure_from_random(cell: Cell) -> Columns:
     task = read_task(cell)
     start = response_nats(pretrained(cell, task.tokenizer), task.held_out)
     net = new_network(cell.settings.writer, task.tokenizer.d_vocab, _OTHER_SEEDS + cell.seed).to(cell.device)
-    untuned, untuned_answers = response_nats(net.eval(), task.held_out), answers(cell, net, task)
+    untuned = response_nats(net.eval(), task.held_out)
     columns = _tune(cell, net, task)
     after = response_nats(net, task.held_out)
     write_arrays(cell.folder / "after.npz", {"after": after})
@@ -89,7 +89,6 @@ def measure_from_random(cell: Cell) -> Columns:
         "fall": (start - after) / start.mean(),
         "untuned": untuned,
         "stopped": _stopped(answers(cell, net, task)),
-        "untuned_stopped": _stopped(untuned_answers),
     }
 
 
