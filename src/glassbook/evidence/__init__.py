@@ -6,6 +6,7 @@ from glassbook.evidence.claims import Claim, Comparison, Measure, Paper, Precond
 from glassbook.evidence.corrections import Correction, corrections_markdown
 from glassbook.evidence.judging import VERDICTS, Judgement, VerdictOfClaim, check_items, judge, judge_all
 from glassbook.evidence.samples import Items, Sample
+from glassbook.evidence.tables import OurCost, as_markdown, claim_table, cost_table, deviations_table, say_paper
 
 __all__ = [
     "VERDICTS",
@@ -18,6 +19,7 @@ __all__ = [
     "Items",
     "Judgement",
     "Measure",
+    "OurCost",
     "Paper",
     "PaperCost",
     "Precondition",
@@ -25,13 +27,18 @@ __all__ = [
     "Reference",
     "Sample",
     "VerdictOfClaim",
+    "as_markdown",
     "check_items",
     "cite",
+    "claim_table",
     "corrections_markdown",
+    "cost_table",
+    "deviations_table",
     "find_reference",
     "judge",
     "judge_all",
     "read_bibliography",
     "read_claims",
+    "say_paper",
     "to_csl",
 ]
