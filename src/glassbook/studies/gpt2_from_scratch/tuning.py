@@ -152,7 +152,9 @@ def _masked_loss(net: GPT2, task: Task) -> Columns:
     errors: dict[str, list[float]] = {"mask_error": [], "maskless_error": []}
     with torch.no_grad():
         for one, by_hand in zip(rows, wanted, strict=True):
-            tokens, counts = (part if part is None else part.to(net.device) for part in pad_examples([one.example]))
+            tokens, counts = pad_examples([one.example])
+            assert counts is not None
+            tokens, counts = tokens.to(net.device), counts.to(net.device)
             for name, mask in (("mask_error", counts), ("maskless_error", None)):
                 n_counted = int(tokens[:, 1:].numel() if mask is None else mask.sum())
                 scale = torch.tensor(1 / n_counted, device=net.device)
