@@ -110,10 +110,10 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         decides = {
             "quantity": self.quantity,
             "direction": self.direction,
-            "bar": self.bar,
-            "null": self.null,
+            "bar": _ends(self.bar),
+            "null": None if self.null is None else float(self.null),
             "control": self.quantity_of(self.control),
-            "precondition": needed and [needed.measure, needed.shown_as, needed.direction, needed.bar],
+            "precondition": needed and [needed.measure, needed.shown_as, needed.direction, _ends(needed.bar)],
             "level": LEVEL,
         }
         return hash_json(msgspec.to_builtins(decides))
@@ -181,9 +181,14 @@ def _check_bar(field: str, direction: Direction, bar: Bar, shown_as: Shown) -> N
         raise InputError(f"'{field}': to lie {direction} takes {wanted}, not {_spelled(bar)}")
     if isinstance(bar, tuple) and bar[0] > bar[1]:
         raise InputError(f"'{field}': nothing lies within {_spelled(bar)}; give the lower number first")
-    if shown_as == "exp" and min(bar if isinstance(bar, tuple) else (bar,)) <= 0:
+    if shown_as == "exp" and min(_ends(bar)) <= 0:
         raise InputError(f"'{field}': what is shown as exp is positive and {_spelled(bar)} is not; give a ratio")
 
 
+def _ends(bar: Bar) -> list[float]:
+    # 1 and 1.0 are one bar and have one hash.
+    return [float(end) for end in (bar if isinstance(bar, tuple) else (bar,))]
+
+
 def _spelled(bar: Bar) -> str:
-    return " to ".join(f"{end:g}" for end in bar) if isinstance(bar, tuple) else f"{bar:g}"
+    return " to ".join(f"{end:g}" for end in _ends(bar))
