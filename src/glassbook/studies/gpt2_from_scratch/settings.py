@@ -35,8 +35,8 @@ class Settings:
     """One size of the study.
 
     `text` and `books` name corpora, `n_characters` and `n_books` how much of them is read (0: all). The writer is what reads
-    books and is tuned to instructions; a `d_vocab` of 0 gives it GPT-2's own tokenizer. `rows` bounds the instruction rows of
-    each part of the split. `arms` are those to measure (none named: all).
+    books and is tuned to instructions; a `d_vocab` of 0 gives it GPT-2's own tokenizer. `rows` is how many instruction
+    rows are read and split.
     """
 
     text: str
@@ -58,7 +58,6 @@ class Settings:
     cache_prompts: int
     dice_prompts: int
     dice_draws: int
-    arms: tuple[str, ...] = ()
 
 
 # The setting for a processor in the README of karpathy/nanoGPT: 2,000 steps of 12 windows of 64 characters.
