@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glassbook.files.arrays import read_arrays, write_arrays
+from glassbook.files.hashes import sha256_bytes
 from glassbook.images import AttributeSet, ImageSet, Split, draw_smileys, open_images
 from glassbook.sources.known import known
 from glassbook.studies.contract import Cell
@@ -23,6 +24,9 @@ from glassbook.training.reconstruction import (
     ReconstructionLearner,
     ReconstructionSettings,
 )
+
+SMILEYS, DIGITS = "smileys", "smileys-as-digits"
+"""Names of the faces that we draw ourselves, the second where they stand in for digits."""
 
 _CHECKPOINTS = 4  # a training
 
@@ -48,19 +52,33 @@ def open_pictures(settings: Settings) -> Pictures:
     return Pictures(*_tensors(train), *_tensors(test), split.train.n_classes, split.train.pixels.shape[1])
 
 
-@lru_cache(maxsize=1)
-def open_smileys(n: int, n_test: int) -> tuple[Tensor, AttributeSet]:
-    """Return the training pictures, and the test set with its truth."""
-    return _tensors(draw_smileys(n, seed=0).images)[0], draw_smileys(n_test, seed=1)
+@lru_cache(maxsize=2)
+def smileys(n: int, n_test: int) -> tuple[AttributeSet, AttributeSet]:
+    """Return faces to learn from and faces to be judged on, from two draws, so that no face is in both by its place."""
+    return draw_smileys(n, seed=0), draw_smileys(n_test, seed=1)
+
+
+def checksums(settings: Settings) -> dict[str, str]:
+    """Return the checksum of each set of rows that a size reads, by name; faces are drawn for it."""
+    drawn = {SMILEYS: _sum(smileys(settings.n_smileys, settings.n_smileys_test))}
+    if settings.images == "smiley":
+        return {**drawn, DIGITS: _sum(smileys(settings.n_train, settings.n_test))}
+    return {**drawn, settings.images: known(settings.images).sha256}
 
 
 def note_pictures(cell: Cell) -> Pictures:
-    """Return the pictures of a cell's settings, and record what was read; faces of our own drawing are no data."""
-    pictures = open_pictures(cell.settings)
-    if (name := cell.settings.images) != "smiley":
-        file = known(name)
-        cell.data(name, file.sha256, len(pictures.train) + len(pictures.test), file.licence)
+    """Return the pictures of a cell's settings, and record that they were read."""
+    pictures, name = open_pictures(cell.settings), cell.settings.images
+    name, licence = (DIGITS, "Apache-2.0") if name == "smiley" else (name, known(name).licence)
+    cell.data(name, checksums(cell.settings)[name], len(pictures.train) + len(pictures.test), licence)
     return pictures
+
+
+def note_smileys(cell: Cell) -> tuple[Tensor, AttributeSet]:
+    """Return the training faces as rows of pixels and the test faces with their truth, and record that they were read."""
+    train, test = smileys(cell.settings.n_smileys, cell.settings.n_smileys_test)
+    cell.data(SMILEYS, checksums(cell.settings)[SMILEYS], len(train) + len(test), train.images.licence)
+    return _tensors(train.images)[0], test
 
 
 def fit(cell: Cell, net: nn.Module, stream: ImageBatches, settings: ReconstructionSettings, plan: "Plan") -> History:
@@ -118,10 +136,12 @@ def as_floats(values: Tensor | NDArray[np.generic]) -> NDArray[np.float32]:
 
 def _split(settings: Settings) -> Split:
     if settings.images == "smiley":
-        # Two draws, so that no test picture can stand in the training set by way of its place in one draw.
-        n_train, n_test = settings.n_train or settings.n_smileys, settings.n_test or settings.n_smileys_test
-        return Split(draw_smileys(n_train, seed=0).images, draw_smileys(n_test, seed=1).images)
+        return Split(*(drawn.images for drawn in smileys(settings.n_train, settings.n_test)))
     return open_images(settings.images)
+
+
+def _sum(drawn: tuple[AttributeSet, AttributeSet]) -> str:
+    return sha256_bytes("".join(part.images.sha256 for part in drawn).encode())
 
 
 def _tensors(images: ImageSet) -> tuple[Tensor, Tensor]:

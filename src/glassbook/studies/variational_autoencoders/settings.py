@@ -21,8 +21,8 @@ class Settings:
     repository_batch: int = 100
     repository_epochs: int = 10
     hidden: tuple[int, ...] = (400,)
-    batch: int = 128
-    epochs: int = 5
+    batch: int = 32
+    epochs: int = 4
     sharpest: float = 200.0  # the soft step's c at the end of training, from 50
     classifier_hidden: int = 256
     classifier_epochs: int = 3
@@ -35,8 +35,8 @@ class Settings:
     smiley_lr: float = 1e-3
     smiley_slower_after: int = 3_000
     warm_up: tuple[int, int] = (1_200, 2_000)
-    smiley_alpha: float = 0.01
-    smiley_beta: float = 4.0
+    smiley_alpha: float = 0.2
+    smiley_beta: float = 1.0
     n_pseudo_inputs: int = 10
 
 
@@ -64,7 +64,7 @@ SMOKE = Settings(
 
 GPU = Settings(
     repository_epochs=50,
-    epochs=24,
+    epochs=11,
     n_judged=10_000,
     n_smileys=60_000,
     n_smileys_test=10_000,
@@ -75,6 +75,7 @@ GPU = Settings(
     smiley_slower_after=60_000,
     warm_up=(75_000, 80_000),
     smiley_alpha=0.003,
+    smiley_beta=4.0,
     n_pseudo_inputs=10,
 )
 """The authors' own numbers, as far as they are published; never run."""

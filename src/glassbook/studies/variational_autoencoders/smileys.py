@@ -23,7 +23,7 @@ from glassbook.studies.contract import Cell
 from glassbook.studies.variational_autoencoders import drawings
 from glassbook.studies.variational_autoencoders.blocks import contrasts, n_used
 from glassbook.studies.variational_autoencoders.codes import Columns, bound
-from glassbook.studies.variational_autoencoders.material import Plan, as_floats, fit, open_smileys
+from glassbook.studies.variational_autoencoders.material import Plan, as_floats, fit, note_smileys
 from glassbook.studies.variational_autoencoders.probes import fit_pca, in_batches
 from glassbook.studies.variational_autoencoders.settings import Settings
 from glassbook.training.reconstruction import ImageBatches, ReconstructionSettings, ramp
@@ -71,7 +71,7 @@ def warm(net: AnyCoder, step: int, begin: int, end: int) -> None:
 def measure_smiley_coder(cell: Cell) -> Columns:
     """Return how clearly a code falls into blocks, how many units it uses and what bound it reaches."""
     settings, coder = cell.settings, SMILEY_CODERS[cell.arm]
-    train, test = open_smileys(settings.n_smileys, settings.n_smileys_test)
+    train, test = note_smileys(cell)
     net = build(coder, settings, train.shape[1], cell.seed)
     stream = ImageBatches(train, settings.smiley_batch, cell.seed)
     learning = ReconstructionSettings(settings.smiley_lr, seed=cell.seed, slower_after=settings.smiley_slower_after)
@@ -96,7 +96,7 @@ def measure_smiley_coder(cell: Cell) -> Columns:
 def measure_blocks(cell: Cell) -> Columns:
     """Return what the codes of smileys gain on each other, factor by factor, with PCA and an untrained code beside them."""
     settings = cell.settings
-    train, test = open_smileys(settings.n_smileys, settings.n_smileys_test)
+    train, test = note_smileys(cell)
     kept = {arm: read_arrays(cell.other(arm) / "codes.npz") for arm in SMILEY_CODERS}
     codes = {arm: arrays["codes"] for arm, arrays in kept.items()} | _untaught(settings, train, test, cell.seed)
     clear = {name: contrasts(test.sources, values) for name, values in codes.items()}

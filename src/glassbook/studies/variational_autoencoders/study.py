@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassbook.images.smiley import ATTRIBUTES
-from glassbook.sources.known import known
 from glassbook.studies.contract import STUDIES, Arm, Cell, Items, Picture, Study
 from glassbook.studies.variational_autoencoders.codes import (
     CODERS,
@@ -17,6 +16,7 @@ from glassbook.studies.variational_autoencoders.codes import (
     measure_probes,
     measure_repository,
 )
+from glassbook.studies.variational_autoencoders.material import checksums
 from glassbook.studies.variational_autoencoders.settings import GPU, SMOKE, Settings
 from glassbook.studies.variational_autoencoders.smileys import SMILEY_CODERS, measure_blocks, measure_smiley_coder
 from glassbook.studies.variational_autoencoders.traversing import WALKED, measure_classifier, measure_traversals
@@ -64,8 +64,8 @@ class VariationalAutoencoders(Study):
         return kinds[cell.arm](cell)
 
     def sources(self, settings: Any) -> Mapping[str, str]:
-        """Return the checksum of the known pictures; faces of our own drawing follow from the code."""
-        return {} if settings.images == "smiley" else {settings.images: known(settings.images).sha256}
+        """Return the checksums of the known pictures and of the faces that we draw."""
+        return checksums(settings)
 
     def views(self, items: Mapping[int, Items], settings: Any) -> Mapping[str, Picture]:
         """Return accuracy and active units over the width of the code, and the contrast of every factor."""
