@@ -45,6 +45,7 @@ ORACLES: dict[str, Oracle] = {
     "migration_nnsight": Oracle("nnsight", "model folder"),
     "migration_steering": Oracle("steering", "model folder"),
     "migration_report": Oracle(None),
+    "stats_golden": Oracle("stats"),
 }
 NEEDS_TORCH = ("peers", "nnsight", "steering")
 

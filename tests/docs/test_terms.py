@@ -16,6 +16,7 @@ from glassbook.core.sites import KINDS
 from glassbook.evidence.judging import VERDICTS as CLAIM_VERDICTS
 from glassbook.models.generation import StoppedBy
 from glassbook.runs.record import STATUSES
+from glassbook.stats.pareto import Dominance
 from glassbook.steering.check_words import CheckVerdict
 from glassbook.steering.operators import OPERATORS, POSITIONS
 from glassbook.steering.sweeps.result import VERDICTS
@@ -35,6 +36,7 @@ IN_CODE: dict[str, Iterable[str]] = {
     "Verdict of a sweep": VERDICTS,
     "Verdict of a check": get_args(CheckVerdict),
     "Verdict of a claim": CLAIM_VERDICTS,
+    "Verdict of two frontiers": get_args(Dominance),
     "Views": VIEWS,
     "Verbs of the command line": VERBS,
     "Errors": ERRORS,

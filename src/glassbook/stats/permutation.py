@@ -1,17 +1,15 @@
 """How often chance alone does as well: permutation tests, and a rank among controls."""
 
-import math
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from glassbook.core.errors import InputError
-from glassbook.stats.samples import Floats, Numbers, as_sample, generator
+from glassbook.stats.relabelings import regroupings, sign_flips
+from glassbook.stats.samples import Floats, Numbers, as_sample
 
 Alternative = Literal["two-sided", "greater", "less"]
-_AT_ONCE = 1 << 21
 _ROUNDING = 1e-12
 
 
@@ -43,54 +41,45 @@ def permutation_test(
     All exchanges are tried where there are no more than `n_permutations`; else p = (b + 1) / (n + 1), which is never 0
     and never too small (Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9, article 39).
     """
-    if alternative not in get_args(Alternative):
-        raise InputError(f"no alternative is called '{alternative}'; known: {', '.join(get_args(Alternative))}")
-    if n_permutations < 1:
-        raise InputError(f"{n_permutations} permutations test nothing; ask for some thousands")
+    check_test(alternative, n_permutations)
     a, b = as_sample(ours, "values of ours"), as_sample(theirs, "values of theirs")
-    exchanged = _sign_flips(a, b, seed, n_permutations) if paired else _regroupings(a, b, seed, n_permutations)
+    exchanged = (_of_pairs if paired else _of_two_samples)(a, b, seed, n_permutations)
     values, exact = exchanged
     difference = float(a.mean() - b.mean())
     size = max(float(np.abs(a).max()), float(np.abs(b).max()))
-    extreme = _count_extreme(values, difference, alternative, _ROUNDING * size)
+    # Sums of the same numbers in another order may differ in their last bits, and then count as equal.
+    extreme = int((toward(values, alternative) >= toward(difference, alternative) - _ROUNDING * size).sum())
     p = extreme / len(values) if exact else (extreme + 1) / (len(values) + 1)
     return PermutationTest(difference, p, len(values), exact)
 
 
-def _count_extreme(values: Floats, difference: float, alternative: Alternative, rounding: float) -> int:
-    # Sums of the same numbers in another order may differ in their last bits, and then count as equal.
-    if alternative == "greater":
-        return int((values >= difference - rounding).sum())
-    if alternative == "less":
-        return int((values <= difference + rounding).sum())
-    return int((np.abs(values) >= abs(difference) - rounding).sum())
+def check_test(alternative: str, n_permutations: int) -> None:
+    """Raise InputError for an alternative that there is not, and for no permutations."""
+    if alternative not in get_args(Alternative):
+        raise InputError(f"no alternative is called '{alternative}'; known: {', '.join(get_args(Alternative))}")
+    if n_permutations < 1:
+        raise InputError(f"{n_permutations} permutations test nothing; ask for some thousands")
 
 
-def _sign_flips(a: Floats, b: Floats, seed: int, n_permutations: int) -> tuple[Floats, bool]:
+def toward(values: Any, alternative: Alternative) -> Any:
+    """Return numbers that grow the more a difference speaks for the alternative."""
+    return {"greater": values, "less": -values, "two-sided": abs(values)}[alternative]
+
+
+def _of_pairs(a: Floats, b: Floats, seed: int, n_permutations: int) -> tuple[Floats, bool]:
     if len(a) != len(b):
         raise InputError(
             f"{len(a)} and {len(b)} values make no pairs; measure both on the same items, or give paired=False"
         )
-    differences, n = a - b, len(a)
-    if n < 63 and 2**n <= n_permutations:
-        signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
-        return signs @ differences / n, True
-    rng, rows = generator(seed, "permutation", "paired"), max(1, _AT_ONCE // n)
-    counts = [min(rows, n_permutations - first) for first in range(0, n_permutations, rows)]
-    flipped = [(1 - 2 * rng.integers(0, 2, (count, n), dtype=np.int8)) @ differences for count in counts]
-    return np.concatenate(flipped) / n, False
+    flips, exact = sign_flips(len(a), seed, n_permutations)
+    return np.concatenate([signs @ (a - b) for signs in flips]) / len(a), exact
 
 
-def _regroupings(a: Floats, b: Floats, seed: int, n_permutations: int) -> tuple[Floats, bool]:
+def _of_two_samples(a: Floats, b: Floats, seed: int, n_permutations: int) -> tuple[Floats, bool]:
     both, n, m = np.concatenate([a, b]), len(a), len(b)
-    if math.comb(n + m, n) <= n_permutations:
-        chosen = both[np.array(list(combinations(range(n + m), n)))].sum(axis=1)
-        return chosen / n - (both.sum() - chosen) / m, True
-    rng, rows = generator(seed, "permutation", "two samples"), max(1, _AT_ONCE // (n + m))
-    counts = [min(rows, n_permutations - first) for first in range(0, n_permutations, rows)]
-    drawn = [rng.permuted(np.broadcast_to(both, (count, n + m)), axis=1)[:, :n].sum(axis=1) for count in counts]
-    chosen = np.concatenate(drawn)
-    return chosen / n - (both.sum() - chosen) / m, False
+    groups, exact = regroupings(n, m, seed, n_permutations)
+    chosen = np.concatenate([both[members].sum(axis=1) for members in groups])
+    return chosen / n - (both.sum() - chosen) / m, exact
 
 
 @dataclass(frozen=True, slots=True)
