@@ -83,8 +83,10 @@ def _because(claim: Claim, results: Results, judgements: Mapping[str, Judgement]
     if claim.id in judgements:
         judged = judgements[claim.id]
         return f"{(judged.verdict or 'no verdict').capitalize()}: {judged.because}"
-    left_out = is_left_out(claim, results)
-    return "Not measured: only the headline was run." if left_out else f"Not judged at size {results.size}."
+    if not is_left_out(claim, results):
+        return f"Not judged at size {results.size}."
+    headline = results.config["only"] is not None
+    return f"Never run: {'only the headline was run' if headline else 'it needs weights that --weights gives'}."
 
 
 def _claim_row(claim: Claim, judgements: Mapping[str, Judgement]) -> list[str]:

@@ -161,9 +161,10 @@ def judge_as_begun(results: Results, claims: Sequence[Claim]) -> dict[str, Judge
 
 
 def is_left_out(claim: Claim, results: Results) -> bool:
-    """Return whether only the headline was run and the claim needs an arm beyond it."""
+    """Return whether the claim needs an arm that was not to run: beyond the headline, or on weights that were not given."""
     run = {arm for arm, _ in results.columns}
-    return results.config["only"] is not None and not claim.arms <= run
+    without_weights = results.config["settings"].get("weights") == ""
+    return (results.config["only"] is not None or without_weights) and not claim.arms <= run
 
 
 def _read_seed(folder: Path, record: Mapping[str, Any]) -> SeedResult:
