@@ -548,12 +548,9 @@ int main(int argc, char **argv) {
     const size_t most = as_text ? strlen(argv[4]) + 1 : (size_t)argc - 3;
     int32_t *prompt = calloc(most, sizeof *prompt);
     if (!prompt || most > INT32_MAX) refuse("there is no memory for a prompt of %zu tokens; shorten it", most);
-    int n_prompt = 0;
-    if (as_text) n_prompt = encode(m, argv[4], prompt);
-    else while (n_prompt < argc - 3) {
-        prompt[n_prompt] = whole_number(argv[3 + n_prompt], "a token", 0, m->size.d_vocab - 1);
-        n_prompt++;
-    }
+    const int n_prompt = as_text ? encode(m, argv[4], prompt) : argc - 3;
+    for (int i = 0; !as_text && i < n_prompt; i++)
+        prompt[i] = whole_number(argv[3 + i], "a token", 0, m->size.d_vocab - 1);
     if (n_prompt == 0) refuse("the prompt is empty; give at least one token");
     if (n_prompt > m->size.n_ctx - how_many)
         refuse("%d tokens of prompt and %d new ones exceed the context of %d; ask for less", n_prompt, how_many,
@@ -565,7 +562,7 @@ int main(int argc, char **argv) {
         const int token = best_next(m);
         if (is_stop(m, token)) break;
         print_token(m, token, as_text, i == 0);
-        read_token(m, token, n_prompt + i);
+        if (i + 1 < how_many) read_token(m, token, n_prompt + i);
     }
     putchar('\n');
     free(prompt);

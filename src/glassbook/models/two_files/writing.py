@@ -54,7 +54,7 @@ def write_two_files(model: Model, folder: str | Path) -> TwoFiles:
     """
     net = _checked(model)
     vocabulary = read_vocabulary(model.tokenizer)
-    weights = dict(_in_order(net))
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in _in_order(net)}
     for name, weight in weights.items():
         if not is_finite(weight):
             raise ModelError(f"'{name}' holds NaN or infinity, so nothing is written; go back to sound weights")
@@ -67,7 +67,7 @@ def write_two_files(model: Model, folder: str | Path) -> TwoFiles:
     with atomic_file(parameters) as file:
         file.write(head)
         for weight in weights.values():
-            file.write(tensor_bytes(weight.detach()))
+            file.write(tensor_bytes(weight))
     write_bytes(program, (files("glassbook.models.two_files") / PROGRAM_NAME).read_bytes())
     return TwoFiles(parameters, program, parameters.stat().st_size, vocabulary.why_ids_only)
 
