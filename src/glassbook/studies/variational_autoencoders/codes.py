@@ -113,11 +113,13 @@ def measure_coder(cell: Cell) -> Columns:
     codes = in_batches(net.code, pictures.test)
     probes = readers(pictures, settings, cell.seed)
     read = probes.right(in_batches(net.code, pictures.train[probes.seen]), codes)
-    write_arrays(cell.folder / "read.npz", {"correct": read})
+    ungated = _ungated(net, pictures, probes)
+    write_arrays(cell.folder / "read.npz", {"correct": read, **ungated})
     return {
         "loss": as_floats(bound(net, judged, cell.seed)),
         "active_units": as_floats((codes.var(0, unbiased=False) > USED_VARIANCE).sum()[None]),
         "correct": read,
+        **ungated,
         **_zeros(net, judged, coder),
         **sparse_at_first,
     }
@@ -146,7 +148,8 @@ def measure_probes(cell: Cell) -> Columns:
     Each column is a difference of 0s and 1s: 1 where the first reader is right and the second wrong.
     """
     pictures, settings = note_pictures(cell), cell.settings
-    read = {arm: _gathered(cell, arm) for arm in ("vae-8", "vae-200", "vsc-8", "vsc-200")}
+    kept = {arm: read_arrays(cell.other(arm) / "read.npz") for arm in ("vae-8", "vae-200", "vsc-8", "vsc-200")}
+    read = {arm: arrays["correct"] for arm, arrays in kept.items()}
     probes = readers(pictures, settings, cell.seed)
     seen, lot = pictures.train[probes.seen], torch.randperm(len(probes.seen), generator=generator(cell.seed, "false"))
     pixels = probes.right(seen, pictures.test)
@@ -158,6 +161,7 @@ def measure_probes(cell: Cell) -> Columns:
     return {
         "pixels": pixels, "pca_8": pca_8, "pca_200": pca_200, "false_labels": false,
         "gain_8": gain_8, "gain_200": gain_200, "gain_growth": gain_200 - gain_8,
+        "ungated_gain_200": kept["vsc-200"]["ungated_correct"] - read["vae-200"],
         "pca_gain_200": pca_200 - read["vae-200"], "pixels_gain_200": pixels - read["vae-200"],
         "false_labels_gain_200": false - read["vae-200"],
         "pca_gain_growth": pca_200 - read["vae-200"] - (pca_8 - read["vae-8"]),
@@ -167,8 +171,14 @@ def measure_probes(cell: Cell) -> Columns:
     }  # fmt: skip
 
 
-def _gathered(cell: Cell, arm: str) -> NDArray[np.float32]:
-    return read_arrays(cell.other(arm) / "read.npz")["correct"]
+def _ungated(net: AnyCoder, pictures: Pictures, probes: "Readers") -> dict[str, NDArray[np.float32]]:
+    """Return what a reader finds in a sparse net's slab means, those that the spikes switch off among them."""
+    if not isinstance(net, VariationalSparseCoding):
+        return {}
+    seen, tested = (
+        in_batches(lambda x: net.posterior(x).mean, x) for x in (pictures.train[probes.seen], pictures.test)
+    )
+    return {"ungated_correct": probes.right(seen, tested)}
 
 
 @dataclass(frozen=True)

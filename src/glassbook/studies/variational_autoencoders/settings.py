@@ -21,8 +21,8 @@ class Settings:
     repository_batch: int = 100
     repository_epochs: int = 10
     hidden: tuple[int, ...] = (400,)
-    batch: int = 32
-    epochs: int = 4
+    batch: int = 128
+    epochs: int = 5
     sharpest: float = 200.0  # the soft step's c at the end of training, from 50
     classifier_hidden: int = 256
     classifier_epochs: int = 3
@@ -64,6 +64,7 @@ SMOKE = Settings(
 
 GPU = Settings(
     repository_epochs=50,
+    batch=32,
     epochs=11,
     n_judged=10_000,
     n_smileys=60_000,
