@@ -25,8 +25,10 @@ VERBS = {
     "steer": "steer",
     "sweep": "sweep",
     "check": "check",
+    "train": "train",
     "export": "export",
     "study": "study",
+    "verify": "verify",
     "runs": "runs",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""

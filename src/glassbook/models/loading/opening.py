@@ -15,6 +15,7 @@ from glassbook.models.loading.locating import open_path
 from glassbook.models.loading.naming import KNOWN, find_known
 from glassbook.models.model import Model
 from glassbook.sources.hub import fetch_hub_model
+from glassbook.text.tokenizer import Tokenizer
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 _FILE_ENDINGS = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
@@ -35,9 +36,20 @@ def open_model(
     Raises ModelError for an unknown name or a model we cannot run, FileFormatError for a damaged file, SourceError
     where bytes cannot be fetched.
     """
-    wanted, place = as_weight_dtype(dtype), _as_device(device)
+    wanted, place = as_weight_dtype(dtype), as_device(device)
     with _find(name, progress) as checkpoint:
         return assemble(checkpoint, wanted, place, progress)
+
+
+def tokenizer_of(name: str | Path, progress: Progress | None = None) -> Tokenizer:
+    """Return the tokenizer of the model that `name` means, as in `open_model`, without reading its weights.
+
+    Raises InputError where the model has none.
+    """
+    with _find(name, progress) as checkpoint:
+        if checkpoint.tokenizer is None:
+            raise InputError(f"the model '{name}' has no tokenizer; name another")
+        return checkpoint.tokenizer
 
 
 def _find(name: str | Path, progress: Progress | None) -> Checkpoint:
@@ -53,7 +65,8 @@ def _find(name: str | Path, progress: Progress | None) -> Checkpoint:
     raise ModelError(_unknown(text))
 
 
-def _as_device(device: str | torch.device) -> torch.device:
+def as_device(device: str | torch.device) -> torch.device:
+    """Return the device called `device`; raise InputError where this machine has none."""
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
