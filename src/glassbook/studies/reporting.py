@@ -6,8 +6,9 @@ from pathlib import Path
 
 from glassbook.evidence import ClaimSet, Judgement, read_claims
 from glassbook.studies.contract import Study
-from glassbook.studies.finding import CLAIMS_FILE, folder_of
+from glassbook.studies.finding import CLAIMS_FILE, REPORT_FILE, folder_of
 from glassbook.studies.keeping import folder_for, keep
+from glassbook.studies.pages import write_page
 from glassbook.studies.results import Results, judge_results
 
 
@@ -31,4 +32,7 @@ def report_into(notebook: Path, study: Study, results: Results) -> Report:
     judgements = judge_results(results, claims.claims)
     views = study.views(results.items, study.settings[results.size])
     kept = keep(results, folder_for(notebook, results), judgements, views)
-    return Report(claims, judgements, kept)
+    # The page tells of the size that every reader can run; results of others lie beside it.
+    has_page = kept.name == "laptop" and (folder_of(study) / REPORT_FILE).is_file()
+    page = write_page(study, notebook, f"{study.name}/{kept.name}") if has_page else None
+    return Report(claims, judgements, kept, page)

@@ -1,0 +1,141 @@
+"""Numbers on pages: each is a link to the results that it stands in, and can be held against them."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glassbook.core.errors import EvidenceError, GlassbookError
+from glassbook.studies.keeping import kept_judgements
+from glassbook.studies.results import Results, from_kept
+from glassbook.views.numbers import spell
+
+_LINK = re.compile(r"\[([^\[\]]+)\]\(run:([^()#\s]+)#([^()\s]+)\)")
+_ANY_LINK = re.compile(r"\(run:[^)]*\)")
+_POWER = re.compile(r"(.*?)\s*×\s*10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_PLAIN = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-", "\u202f ,%")
+_INTERVALS = ("baseline", "control", "precondition")
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A number, or a verdict, that a page states: its text, the results it is said to stand in, and where in them."""
+
+    text: str
+    place: str
+    field: str
+    line: int
+
+
+def link(value: float | str, place: str, field: str) -> str:
+    """Return a value as Markdown that leads to where it stands: `[0.91](run:activation-addition/laptop#topic.estimate)`."""
+    return f"[{value if isinstance(value, str) else spell(value)}](run:{place}#{field})"
+
+
+def stated(text: str) -> Iterator[Stated]:
+    """Yield every number that a page of Markdown states with a link to its run; raise EvidenceError for a broken link."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = list(_LINK.finditer(line))
+        if len(found) != len(_ANY_LINK.findall(line)):
+            raise EvidenceError(
+                f"line {number}: a link to a run cannot be read; write [number](run:STUDY/SIZE#CLAIM.estimate)"
+            )
+        yield from (Stated(match[1], match[2], match[3], number) for match in found)
+
+
+class Kept:
+    """What a notebook keeps of its studies, read when it is first asked for."""
+
+    def __init__(self, notebook: Path) -> None:
+        self.folder = notebook / "entries" / "studies"
+        self._results: dict[str, Results] = {}
+        self._judgements: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def results(self, place: str) -> Results:
+        """Return the results kept at `STUDY/SIZE`; raise RunError where there are none."""
+        if place not in self._results:
+            self._results[place] = from_kept(self.folder / place)
+        return self._results[place]
+
+    def judgements(self, place: str) -> dict[str, dict[str, Any]]:
+        """Return the judgements kept at `STUDY/SIZE`."""
+        if place not in self._judgements:
+            self._judgements[place] = kept_judgements(self.folder / place)
+        return self._judgements[place]
+
+    def value(self, place: str, field: str) -> float | str:
+        """Return what stands at `CLAIM.estimate` (or low, high, verdict, baseline, ...) or `ARM:COLUMN`, its mean over seeds.
+
+        Raises EvidenceError where nothing stands there.
+        """
+        arm, colon, column = field.partition(":")
+        if colon:
+            return self._mean(place, arm, column)
+        claim, _, name = field.partition(".")
+        judged = self.judgements(place).get(claim)
+        if judged is None:
+            raise EvidenceError(f"no claim '{claim}' was judged in {place}")
+        found = _of_judgement(judged, name)
+        if found is None:
+            raise EvidenceError(f"the claim '{claim}' of {place} has no '{name}'")
+        return found
+
+    def _mean(self, place: str, arm: str, column: str) -> float:
+        results = self.results(place)
+        if (arm, column) not in results.columns:
+            raise EvidenceError(f"the results of {place} have no column '{column}' of an arm '{arm}'")
+        means = [float(row.mean()) for row in results.values(arm, column)]
+        return sum(means) / len(means)
+
+
+def wrong_numbers(page: Path, kept: Kept) -> list[str]:
+    """Return a sentence for each number on a page that its run does not have."""
+    faults = []
+    try:
+        for one in stated(page.read_text(encoding="utf-8")):
+            try:
+                value = kept.value(one.place, one.field)
+            except GlassbookError as fault:
+                faults.append(
+                    f"line {one.line}: '{one.text}' is said to stand in run:{one.place}#{one.field}, but {fault}"
+                )
+                continue
+            if not says(one.text, value):
+                now = value if isinstance(value, str) else spell(value)
+                faults.append(f"line {one.line}: it states '{one.text}' and run:{one.place}#{one.field} has {now}")
+    except EvidenceError as fault:
+        faults.append(str(fault))
+    return faults
+
+
+def says(text: str, value: float | str) -> bool:
+    """Return whether a text states a value: the same word, or the number rounded to the digits that the text has."""
+    if isinstance(value, str):
+        return text == value
+    if text == spell(value):
+        return True
+    power = _POWER.fullmatch(text)
+    digits = (power[1] if power else text).translate(_PLAIN)
+    exponent = int(power[2].translate(_PLAIN)) if power else 0
+    try:
+        number = float(digits)
+    except ValueError:
+        return False
+    if text.rstrip().endswith("%"):
+        exponent -= 2
+    decimals = len(digits.partition(".")[2])
+    half = 0.5 * 10.0 ** (exponent - decimals)
+    return math.isclose(number * 10.0**exponent, value, rel_tol=1e-12, abs_tol=half * (1 + 1e-9))
+
+
+def _of_judgement(judged: Mapping[str, Any], name: str) -> float | str | None:
+    if name in ("estimate", "low", "high"):
+        return judged["interval"][name]
+    if name in _INTERVALS:
+        return judged[name]["estimate"] if judged.get(name) else None
+    if name in ("verdict", "n_items"):
+        return judged[name]
+    kind, _, number = name.partition("-")
+    return judged["each_seed"].get(number) if kind == "seed" else None
