@@ -75,7 +75,7 @@ LAPTOP = Settings(
     d_vocab=2048,
     writer=Shape(n_layers=4, n_heads=4, d_model=192, n_ctx=160),
     writer_recipe=Recipe(
-        steps=600, batch=12, lr=2e-3, min_lr=2e-4, warmup=50, evaluate_every=100, checkpoint_every=100
+        steps=750, batch=12, lr=2e-3, min_lr=2e-4, warmup=50, evaluate_every=125, checkpoint_every=125
     ),
     tuning_recipe=Recipe(steps=231, batch=12, lr=1e-3, min_lr=1e-4, warmup=20, evaluate_every=77, checkpoint_every=77),
     rows=1100,

@@ -35,7 +35,7 @@ ARMS = (
         "tuned-from-scrambled",
         "the same tuning from the pre-trained numbers in random order",
         True,
-        ("pretrained", "tuned-from-random"),
+        ("pretrained",),
     ),
 )
 MEASURES: Mapping[str, Callable[[Cell], Mapping[str, NDArray[np.float64]]]] = {

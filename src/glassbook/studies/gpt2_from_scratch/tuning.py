@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from glassbook.core.seeds import generator
-from glassbook.files.arrays import read_arrays, write_arrays
 from glassbook.models.generation import Completion, Request, complete
 from glassbook.models.gpt2 import GPT2
 from glassbook.models.prompts import Prompts
@@ -83,7 +82,6 @@ def measure_from_random(cell: Cell) -> Columns:
     untuned = response_nats(net.eval(), task.held_out)
     columns = _tune(cell, net, task)
     after = response_nats(net, task.held_out)
-    write_arrays(cell.folder / "after.npz", {"after": after})
     return columns | {
         "after": after,
         "fall": (start - after) / start.mean(),
@@ -96,10 +94,9 @@ def measure_from_scrambled(cell: Cell) -> Columns:
     """Return what the same tuning reaches from the pre-trained numbers in random order: their sizes without their sense."""
     task = read_task(cell)
     net = scrambled(pretrained(cell, task.tokenizer), cell.seed)
+    untuned = response_nats(net, task.held_out)
     columns = _tune(cell, net, task)
-    after = response_nats(net, task.held_out)
-    from_random = read_arrays(cell.other("tuned-from-random") / "after.npz")["after"]
-    return columns | {"after": after, "less_from_random": after - from_random}
+    return columns | {"untuned": untuned, "after": response_nats(net, task.held_out)}
 
 
 def scrambled(net: GPT2, seed: int) -> GPT2:
