@@ -1,5 +1,8 @@
 """Things found by name, and random numbers that depend on their purpose alone."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from glassbook.core.errors import GlassbookError
 from glassbook.core.registry import Registry
-from glassbook.core.seeds import generator
+from glassbook.core.seeds import generator, seed_all
 
 
 def shelf() -> Registry[int]:
@@ -77,3 +80,17 @@ def test_a_generator_leaves_the_global_random_state_alone() -> None:
     torch.manual_seed(0)
     draw(3, "purpose")
     assert torch.rand(2).tolist() == expected
+
+
+def draw_globally(seed: int, *purpose: str | int) -> list[float]:
+    """Return a number from each global generator after all were seeded for a purpose."""
+    seed_all(seed, *purpose)
+    return [torch.rand(1).item(), float(np.random.rand()), random.random()]
+
+
+def test_the_global_generators_repeat_for_one_purpose_and_differ_for_another() -> None:
+    first = draw_globally(3, "study", "arm")
+    torch.rand(2), np.random.rand(2), random.random()
+    assert draw_globally(3, "study", "arm") == first
+    for other in (draw_globally(4, "study", "arm"), draw_globally(3, "study", "control")):
+        assert all(one != another for one, another in zip(first, other, strict=True))

@@ -89,7 +89,7 @@ def ask(study: Study, size: str = "laptop", only: str | None = None, weights: st
         settings = replace(settings, weights=weights)
     claims = read_claims(folder_of(study) / CLAIMS_FILE).claims
     bars = {claim.id: claim.bar_hash for claim in claims}
-    return Question(study, size, settings, "headline" if only else None, bars)  # type: ignore[arg-type]
+    return Question(study, size, settings, "headline" if only else None, bars)
 
 
 def _check_arms(study: str, arms: Sequence[Arm]) -> None:
