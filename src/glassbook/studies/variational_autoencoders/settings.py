@@ -22,7 +22,7 @@ class Settings:
     repository_epochs: int = 10
     hidden: tuple[int, ...] = (400,)
     batch: int = 128
-    epochs: int = 5
+    epochs: int = 8
     sharpest: float = 200.0  # the soft step's c at the end of training, from 50
     classifier_hidden: int = 256
     classifier_epochs: int = 3
