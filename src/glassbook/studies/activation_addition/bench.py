@@ -17,7 +17,16 @@ from glassbook.steering.vectors import SteeringVector
 from glassbook.studies.activation_addition.opening import n_parameters, opened
 from glassbook.studies.activation_addition.ratios import Logs, SentenceGauge
 from glassbook.studies.activation_addition.settings import Settings, layer_at
-from glassbook.studies.activation_addition.texts import FILES, TEXTS, checksum, licence, n_rows, sentences
+from glassbook.studies.activation_addition.texts import (
+    FILES,
+    OFF_TOPIC,
+    ON_TOPIC,
+    TEXTS,
+    checksum,
+    licence,
+    n_rows,
+    sentences,
+)
 from glassbook.studies.contract import Cell
 from glassbook.tasks.contrast import split_half
 
@@ -34,13 +43,17 @@ CHOICE_FILE = "choice.json"
 
 @dataclass(frozen=True)
 class Bench:
-    """One cell of the study at work: its model and, of every text, the half to choose on and the half to tell."""
+    """One cell of the study at work: its model, and of the two essays the part to choose on and the half to tell.
+
+    `whole` holds all sentences of the four texts, `essays` those of the two.
+    """
 
     cell: Cell
     model: Model
     choosing: SentenceGauge
     told: SentenceGauge
     whole: SentenceGauge
+    essays: SentenceGauge
 
     @classmethod
     def of(cls, cell: Cell) -> "Bench":
@@ -50,16 +63,17 @@ class Bench:
         note_sources(cell, model)
         front = len(padded_pair(model, TOPIC, NOTHING)[0])
         texts = {name: _rows(model, name, settings.n_sentences) for name in FILES}
-        halves = {name: split_half(rows, cell.seed) for name, rows in texts.items()}
-        pair = {name: halves[name][0] for name in ("wedding", "shipping")}
+        halves = {name: split_half(texts[name], cell.seed) for name in (ON_TOPIC, OFF_TOPIC)}
+        choosing = {name: half[0][: settings.n_choosing or None] for name, half in halves.items()}
         told = {name: half[1] for name, half in halves.items()}
-        gauges = (SentenceGauge(model, one, front) for one in (pair, told, texts))
-        return cls(cell, model, *gauges)
+        essays = {name: texts[name] for name in halves}
+        return cls(cell, model, *(SentenceGauge(model, one, front) for one in (choosing, told, texts, essays)))
 
     @property
     def settings(self) -> Settings:
         """Return the settings of the study."""
-        return self.cell.settings  # type: ignore[no-any-return]
+        settings: Settings = self.cell.settings
+        return settings
 
     @property
     def published_layer(self) -> int:
@@ -80,8 +94,8 @@ class Bench:
 
     def finish(self, columns: Mapping[str, object]) -> Columns:
         """Return columns as arrays, after what they cost has been noted."""
-        n_read = self.choosing.n_read + self.told.n_read + self.whole.n_read
-        note_cost(self.cell, self.model, n_read)
+        gauges = (self.choosing, self.told, self.whole, self.essays)
+        note_cost(self.cell, self.model, sum(gauge.n_read for gauge in gauges))
         return {name: np.atleast_1d(np.asarray(values, dtype=np.float64)) for name, values in columns.items()}
 
 

@@ -19,67 +19,72 @@ from glassbook.studies.activation_addition.bench import (
 )
 from glassbook.studies.activation_addition.choosing import choose_all, told_of
 from glassbook.studies.activation_addition.ratios import Logs, pooled
-from glassbook.studies.activation_addition.settings import BUDGET, PUBLISHED_STRENGTH
+from glassbook.studies.activation_addition.settings import PUBLISHED_STRENGTH
 from glassbook.studies.activation_addition.texts import OFF_TOPIC, ON_TOPIC
 from glassbook.studies.contract import Cell
 
 INSTRUCTION, OTHER_INSTRUCTION = "Write about weddings. ", "Write about shipping. "
-ON_BAR = 0.95
+ON_BAR, OFF_BARS = 0.95, (0.98, 1.02)
 
 
 def measure_published(cell: Cell) -> Columns:
-    """Return the published cell on all sentences of the four texts: as it is, with its sign flipped, and at random."""
+    """Return the published cell on all sentences: of the four texts, and of the two essays the flipped sign and random ones."""
     bench = Bench.of(cell)
     vector = PUBLISHED_STRENGTH * bench.vector(bench.published_layer)
-    steers = [vector, -vector, *bench.randoms(vector, bench.settings.n_random)]
-    ours, flipped, *randoms = bench.whole.log_ratios(steers)
+    (ours,) = bench.whole.log_ratios([vector])
+    flipped, *randoms = bench.essays.log_ratios([-vector, *bench.randoms(vector, bench.settings.n_random_published)])
     columns = named("all", ours) | named("all", flipped, "_flipped") | named("all", _mean(randoms), "_random")
     return bench.finish(columns)
 
 
 def measure_prompting(cell: Cell) -> Columns:
-    """Return what the same token does as a prompt: on all sentences, and on the told half."""
+    """Return what the same token does as a prompt: on all sentences of the four texts, and on the told half."""
     bench = Bench.of(cell)
     whole, told = bench.whole.log_ratios_behind(TOPIC), bench.told.log_ratios_behind(TOPIC)
     return bench.finish(named("all", whole) | named("told", told))
 
 
 def measure_instruction(cell: Cell) -> Columns:
-    """Return what a plain instruction does, and one about the other topic, on all sentences and on the told half."""
+    """Return what a plain instruction does on the told half, and (`_other`) one about the other topic."""
     bench = Bench.of(cell)
-    columns: dict[str, object] = {}
-    for suffix, instruction in (("", INSTRUCTION), ("_other", OTHER_INSTRUCTION)):
-        columns |= named("all", bench.whole.log_ratios_behind(instruction), suffix)
-        columns |= named("told", bench.told.log_ratios_behind(instruction), suffix)
-    return bench.finish(columns)
+    told = named("told", bench.told.log_ratios_behind(INSTRUCTION))
+    return bench.finish(told | named("told", bench.told.log_ratios_behind(OTHER_INSTRUCTION), "_other"))
 
 
 def measure_layers(cell: Cell) -> Columns:
-    """Return the ratios of the told half with the vector at each layer at coefficient 1, its flipped sign, and a random one."""
+    """Return the ratios of the told half with the vector at each layer at coefficient 1, and with a random one of its norm.
+
+    At layer 0 the vector is the same token as a prompt; whether that alone would fit the band is `band_prompt`.
+    """
     bench = Bench.of(cell)
-    layers = list(range(bench.model.config.n_layers))
+    layers = list(range(0, bench.model.config.n_layers, bench.settings.layer_step))
     vectors = bench.vectors(layers)
-    curves: dict[str, list[dict[str, float]]] = {"": [], "_flipped": [], "_random": []}
+    curves: dict[str, list[dict[str, float]]] = {"": [], "_random": []}
     for layer in steps(cell, layers, "every layer"):
         vector = vectors[f"L{layer}.resid_pre"]
-        logs = bench.told.log_ratios([vector, -vector, *bench.randoms(vector, 1)])
+        logs = bench.told.log_ratios([vector, *bench.randoms(vector, 1)])
         for curve, one in zip(curves.values(), logs, strict=True):
             curve.append(pooled(one))
     columns: dict[str, object] = {"layer": layers}
     for suffix, curve in curves.items():
         on, off = ([one[text] for one in curve] for text in (ON_TOPIC, OFF_TOPIC))
-        columns |= {f"wedding{suffix}": on, f"shipping{suffix}": off, f"band{suffix}": band(on, off)}
-    return bench.finish(columns)
+        columns |= {f"wedding{suffix}": on, f"shipping{suffix}": off}
+        columns[f"band{suffix}"] = band(on, off, bench.settings.layer_step)
+    first = pooled(bench.told.log_ratios_behind(TOPIC))
+    return bench.finish(columns | {"band_prompt": band([first[ON_TOPIC]], [first[OFF_TOPIC]], 1)})
 
 
-def band(on: Sequence[float], off: Sequence[float]) -> int:
-    """Return the length of the longest run of layers that help on-topic text past the bar and leave off-topic text within."""
+def band(on: Sequence[float], off: Sequence[float], step: int) -> int:
+    """Return how many layers the longest stretch spans that helps on-topic text past the bar and leaves the other alone.
+
+    The logarithms are of layers `step` apart: those between two that fit are counted with them.
+    """
     longest = run = 0
     for helped, moved in zip(on, off, strict=True):
-        fits = helped <= math.log(ON_BAR) and math.log(0.98) <= moved <= math.log(BUDGET)
+        fits = helped <= math.log(ON_BAR) and math.log(OFF_BARS[0]) <= moved <= math.log(OFF_BARS[1])
         run = run + 1 if fits else 0
         longest = max(longest, run)
-    return longest
+    return (longest - 1) * step + 1 if longest else 0
 
 
 def measure_actadd(cell: Cell) -> Columns:

@@ -55,7 +55,6 @@ def _layers(items: Mapping[int, Items]) -> LineChart:
     series = [
         _curve("wedding essay", layers, _columns(items, "layers", "wedding")),
         _curve("shipping essay", layers, _columns(items, "layers", "shipping")),
-        _curve("wedding essay, flipped sign", layers, _columns(items, "layers", "wedding_flipped")),
         _curve("wedding essay, random vector", layers, _columns(items, "layers", "wedding_random")),
     ]
     return LineChart(

@@ -16,7 +16,7 @@ from glassbook.studies.contract import Cell
 from glassbook.tasks.contrast import ChoiceItem, load_choices, split_half
 
 PAIRS = {"love_hate": ("Love", "Hate"), "praise_hurt": ("Intent to praise", "Intent to hurt")}
-ROWS_PER_CHOICE = 14
+TOKENS_PER_CHOICE = 14
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def measure_sentiment(cell: Cell) -> Columns:
     columns |= write(bench, [item.prompt for item in halves.told], _writers(ours, randoms, halves), valence)
     for name, vector in chosen.items():
         columns |= {f"layer_{name}": vector.site.layer, f"strength_{name}": vector.strength}
-    tokens = (len(steers) + 1) * ROWS_PER_CHOICE + 5 * 3 * bench.settings.n_tokens
+    tokens = (len(steers) + 1) * TOKENS_PER_CHOICE + 5 * 3 * bench.settings.n_tokens
     note_cost(cell, bench.model, len(halves.told) * tokens)
     return bench.finish(columns)
 
@@ -74,7 +74,7 @@ def _writers(ours: SteeringVector, randoms: Sequence[SteeringVector], halves: Ha
 def _choose(bench: Bench, pair: tuple[str, str], items: Sequence[ChoiceItem]) -> SteeringVector:
     """Return the pair's vector in the cell that moves the choices most within the budget; else in the cheapest cell."""
     settings = bench.settings
-    layers = sorted({layer_at(EARLY_LAYER, bench.model.config.n_layers), *settings.layers[:3]})
+    layers = sorted({layer_at(EARLY_LAYER, bench.model.config.n_layers), *settings.layers[:2]})
     vectors = bench.vectors(layers, *pair)
     gauge = SentenceGauge(bench.model, {OFF_TOPIC: bench.choosing.texts[OFF_TOPIC]}, len(vectors.vectors[0].table))
     found: list[tuple[float, float, SteeringVector]] = []

@@ -64,10 +64,10 @@ def _choose(bench: Bench, openings: Sequence[str]) -> tuple[tuple[int, float], S
     found: dict[tuple[int, float], tuple[float, float]] = {}
     for layer in layers:
         vector = vectors[f"L{layer}.resid_pre"]
-        steers = [strength * vector for strength in settings.strengths]
+        steers = [strength * vector for strength in settings.strengths_topic]
         lifted = _topic_log_probs(reader.log_probs(steers), words).mean(1)
         costs = [float(one[OFF_TOPIC].mean()) for one in bench.choosing.log_ratios(steers)]
-        for strength, lift, cost in zip(settings.strengths, lifted.tolist(), costs, strict=True):
+        for strength, lift, cost in zip(settings.strengths_topic, lifted.tolist(), costs, strict=True):
             found[layer, strength] = (lift, cost)
     within = [place for place, (_, cost) in found.items() if cost <= np.log(settings.budget_writing)]
     place = max(within, key=lambda one: found[one][0]) if within else min(found, key=lambda one: found[one][1])

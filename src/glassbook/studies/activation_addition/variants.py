@@ -53,15 +53,13 @@ def variants_of(bench: Bench) -> dict[str, Variant]:
         "mean_centered": directions(bench.model, weddings, general, places, "mean-centered"),
         "pca": directions(bench.model, weddings, others, places, "pca-center"),
     }
-    found = {
-        "actadd_everywhere": Variant(
-            {vector.site.layer: _beyond_start(vector.with_(values=vector.table[1])) for vector in front},  # type: ignore[misc]
-            settings.strengths_all,
-        )
-    }
+    rows = {layer: front[f"L{layer}.resid_pre"] for layer in settings.layers}
+    # The first row is of the document start and zero; the second is the difference of the two tokens.
+    everywhere = {layer: _beyond_start(vector.with_(values=vector.table[1])) for layer, vector in rows.items()}
+    found = {"actadd_everywhere": Variant(everywhere, settings.strengths_all)}
     for name, vectors in made.items():
-        at = {vector.site.layer: _beyond_start(vector) for vector in vectors}
-        found[name] = Variant(at, settings.strengths_all)  # type: ignore[arg-type]
+        at = {layer: _beyond_start(vectors[f"L{layer}.resid_pre"]) for layer in settings.layers}
+        found[name] = Variant(at, settings.strengths_all)
     at = {layer: one.with_(operator="ablate") for layer, one in found["mean_difference"].at.items()}
     return found | {"ablation": Variant(at, (1.0,))}
 
