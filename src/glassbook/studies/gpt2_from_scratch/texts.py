@@ -79,8 +79,8 @@ class Books:
     """Books by byte pairs, the last of them held out, each ended by the token that parts documents."""
 
     tokenizer: Tokenizer
-    train: Int[Tensor, " n"]
-    held_out: Int[Tensor, " n"]
+    train: Int[Tensor, " n_train"]
+    held_out: Int[Tensor, " n_held_out"]
     n_held_out_bytes: int
 
     @property
