@@ -9,6 +9,7 @@ import math
 import os
 import time
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ from studies.toy.study import Toy
 ENTRIES = Path(__file__).resolve().parents[2] / "entries" / "studies"
 NAMES = names()
 KEPT = [str(path.parent.relative_to(ENTRIES)) for path in sorted(ENTRIES.glob("*/*/judgements.json"))]
+_NOT_AT_HAND = "SourceError"
+"""What a study's smoke ends with where its data is neither here nor to be fetched: its tests are then skipped by name."""
+
 every_study = pytest.mark.parametrize("name", NAMES)
 everything_kept = pytest.mark.parametrize("kept", ["toy/laptop", *KEPT], indirect=True)
 
@@ -64,8 +68,16 @@ def _smoke(name: str, root: Path) -> dict[str, Any]:
 @pytest.fixture
 def smoked(name: str, smokes: dict[str, dict[str, Any]]) -> Results:
     """What the smoke of one study measured."""
-    assert smokes[name]["fault"] is None, smokes[name]["fault"]
-    return from_runs(ask(load(name), "smoke"), stored_runs(smokes[name]["root"]))
+    fault = smokes[name]["fault"]
+    if fault and fault.startswith(_NOT_AT_HAND):
+        pytest.skip(fault)
+    assert fault is None
+    return _read(name, smokes[name]["root"])
+
+
+@cache
+def _read(name: str, root: str) -> Results:
+    return from_runs(ask(load(name), "smoke"), stored_runs(root))
 
 
 @pytest.fixture
@@ -129,7 +141,9 @@ def test_the_smokes_of_all_studies_run_in_one_process(smokes, record_property, c
     record_property("smokes_s", took)
     with capsys.disabled():
         print(f"\nsmokes: {sum(took.values()):.1f} s in all ({', '.join(f'{name} {s} s' for name, s in took.items())})")
-    assert {name: one["fault"] for name, one in smokes.items() if one["fault"]} == {}
+    faults = {name: one["fault"] for name, one in smokes.items() if one["fault"]}
+    assert {name: fault for name, fault in faults.items() if not fault.startswith(_NOT_AT_HAND)} == {}
+    assert "toy" not in faults
 
 
 @every_study
