@@ -58,7 +58,7 @@ def all_pictures(items: Mapping[int, Items]) -> dict[str, Any]:
 def _column(items: Mapping[int, Items], arm: str, column: str) -> NDArray[np.float64] | None:
     """Return [seed, item] of one column where every seed has it, else None."""
     rows = [one[arm][column] for one in items.values() if arm in one and column in one[arm]]
-    return np.stack(rows) if rows and len(rows) == len(items) else None
+    return np.stack(rows).astype(np.float64) if rows and len(rows) == len(items) else None
 
 
 def _parity(items: Mapping[int, Items]) -> Table | None:
