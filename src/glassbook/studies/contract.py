@@ -118,6 +118,8 @@ class Study(ABC):
     seeds: ClassVar[Mapping[str, int]]
     modules: ClassVar[tuple[str, ...]] = ()
     """Modules whose import closure decides the numbers, where that of the study's own module is not enough."""
+    draws: ClassVar[tuple[str, ...]] = ()
+    """Modules in that closure that only draw what was measured."""
 
     @abstractmethod
     def arms(self, settings: Any) -> Sequence[Arm]:

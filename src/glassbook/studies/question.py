@@ -14,8 +14,15 @@ from glassbook.studies.finding import CLAIMS_FILE, folder_of
 from glassbook.studies.records import KIND
 from glassbook.views.view import plain
 
-NO_NUMBERS = ("glassbook.views", "glassbook.runs", "glassbook.evidence", "glassbook.studies.contract")
-"""What a study may import without its numbers depending on it: what draws, keeps or judges them."""
+NO_NUMBERS = (
+    "glassbook.views",
+    "glassbook.runs",
+    "glassbook.evidence",
+    "glassbook.sources",
+    "glassbook.studies.contract",
+)
+"""What a study may import without its numbers depending on it: what draws, keeps or judges them, and what fetches rows, which
+are known by their own checksums."""
 
 _ARM = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
@@ -40,6 +47,11 @@ class Question:
         """Return the modules whose import closure decides the numbers."""
         return self.study.modules or (type(self.study).__module__,)
 
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Return the modules of that closure that make no numbers."""
+        return (*NO_NUMBERS, *self.study.draws)
+
     def config(self) -> dict[str, Any]:
         """Return what a Run records of the question."""
         config = {
@@ -57,7 +69,7 @@ class Question:
 
     def code(self) -> str:
         """Return the hash of the study's code now."""
-        return code_hash(self.modules, NO_NUMBERS)
+        return code_hash(self.modules, self.without)
 
     def arms(self) -> list[Arm]:
         """Return the arms to measure in their order: all, or those of the headline and what they come after."""

@@ -16,7 +16,7 @@ from glassbook.runs.resuming import resume_run
 from glassbook.studies.cells import Watch, measure_cells
 from glassbook.studies.contract import Study
 from glassbook.studies.finding import load
-from glassbook.studies.question import NO_NUMBERS, Question, ask
+from glassbook.studies.question import Question, ask
 from glassbook.studies.records import KIND, changed_sources, journal_of, read_cells, stored_runs
 
 _CUT_SHORT = ("interrupted", "killed", "failed")
@@ -96,7 +96,7 @@ def _opened(question: Question, seed: int, asker: Asker, earlier: StoredRun | No
         with resume_run(earlier.folder, KIND, config, seed=seed) as run:
             yield run
         return
-    code = {"modules": question.modules, "without": NO_NUMBERS}
+    code = {"modules": question.modules, "without": question.without}
     with start_run(KIND, asker.command, config, seed=seed, root=asker.root, **code) as run:
         yield run
 

@@ -69,6 +69,7 @@ class ActivationAddition(Study):
 
     name: ClassVar[str] = "activation-addition"
     title: ClassVar[str] = "Activation addition: steering by one difference of two prompts"
+    draws = ("glassbook.studies.activation_addition.pictures",)
     settings: ClassVar[Mapping[str, Settings]] = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU}
     seeds: ClassVar[Mapping[str, int]] = {"smoke": 1, "laptop": 3, "gpu": 3}
 

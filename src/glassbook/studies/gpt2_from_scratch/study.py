@@ -58,6 +58,7 @@ class GPT2FromScratch(Study):
 
     name: ClassVar[str] = "gpt2-from-scratch"
     title: ClassVar[str] = "GPT-2 from scratch"
+    draws = ("glassbook.studies.gpt2_from_scratch.pictures",)
     settings: ClassVar[Mapping[str, Settings]] = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU}
     seeds: ClassVar[Mapping[str, int]] = {"smoke": 1, "laptop": 3, "gpu": 3}
 

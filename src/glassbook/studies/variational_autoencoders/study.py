@@ -32,6 +32,7 @@ class VariationalAutoencoders(Study):
 
     name: ClassVar[str] = "variational-autoencoders"
     title: ClassVar[str] = "Variational auto-encoders and variational sparse coding"
+    draws = ("glassbook.studies.variational_autoencoders.drawings",)
     settings: ClassVar[Mapping[str, Any]] = {"smoke": SMOKE, "laptop": Settings(), "gpu": GPU}
     seeds: ClassVar[Mapping[str, int]] = {"smoke": 1, "laptop": 3, "gpu": 5}
 
