@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from glassbook.files.hashes import hash_json
 from glassbook.steering.effects import choice_log_odds
 from glassbook.steering.vector_set import Vectors
 from glassbook.steering.vectors import SteeringVector
@@ -16,7 +17,13 @@ from glassbook.studies.contract import Cell
 from glassbook.tasks.contrast import ChoiceItem, load_choices, split_half
 
 PAIRS = {"love_hate": ("Love", "Hate"), "praise_hurt": ("Intent to praise", "Intent to hurt")}
+CHOICES = "sentiment_choices"
 TOKENS_PER_CHOICE = 14
+
+
+def choices_checksum() -> str:
+    """Return the SHA-256 of the choices as they are now."""
+    return hash_json([[item.prompt, item.positive, item.negative] for item in load_choices("sentiment").items])
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Halves:
     def of(cls, cell: Cell) -> "Halves":
         """Return the package's choices in two halves."""
         choices = load_choices("sentiment")
+        cell.data(CHOICES, choices_checksum(), len(choices.items), choices.licence)
         n = cell.settings.n_prompts
         return cls(*split_half(choices.items[:n] if n else choices.items, cell.seed), choices.instruction)
 
