@@ -66,7 +66,7 @@ def test_the_hash_of_a_bar_leaves_out_what_is_only_said(field):
     assert changed(**{field: SAYS[field]}).bar_hash == CLAIM.bar_hash
 
 
-@pytest.mark.parametrize("bar", [1, np.float64(1.0), np.float32(1.0)])
+@pytest.mark.parametrize("bar", [1, np.float64(1.0)])
 def test_the_same_bar_in_another_kind_of_number_has_the_same_hash(bar):
     assert changed(bar=bar).bar_hash == CLAIM.bar_hash
 

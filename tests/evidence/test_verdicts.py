@@ -80,7 +80,9 @@ def test_control_turning_the_sign_alone_turns_the_verdict():
 @given(any_items(), st.sampled_from(["above", "below"]), st.booleans())
 def test_far_beyond_the_bar_is_replicated_and_far_on_the_wrong_side_is_not(items, direction, exponentiated):
     sign = 1 if direction == "above" else -1
-    scale = {"bar": np.exp(sign), "null": 1.0, "shown_as": "exp"} if exponentiated else {"bar": sign, "null": 0.0}
+    scale = (
+        {"bar": float(np.exp(sign)), "null": 1.0, "shown_as": "exp"} if exponentiated else {"bar": sign, "null": 0.0}
+    )
     claim = changed(direction=direction, **scale)
     failing = mapped(items, lambda row: row - 20.0 * sign, arms=("random",))
     assert verdict_of(claim, mapped(failing, lambda row: row + 20.0 * sign, arms=("ours",))) == "replicated"

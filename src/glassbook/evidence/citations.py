@@ -27,7 +27,7 @@ _CSL_KINDS = {
 }
 _VENUES = ("journal", "journaltitle", "booktitle", "institution", "school", "publisher", "howpublished", "organization")
 _ARXIV = re.compile(r"(?:arxiv[.:/ ]*(?:abs/)?)?(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(v\d+)?", re.IGNORECASE)
-_NAMED_ALL = 2
+_NAMED_ALL, _OTHERS = 2, "others"
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         names = [author.family for author in self.authors]
         if not names:
             said = f"“{self.title}”"
-        elif len(names) <= _NAMED_ALL:
+        elif len(names) <= _NAMED_ALL and _OTHERS not in names:
             said = " and ".join(names)
         else:
             said = f"{names[0]} et al."
@@ -69,7 +69,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     def full(self) -> str:
         """Return the line of a bibliography: authors, year, title, where, and the identifiers."""
         names = [str(author) for author in self.authors]
-        who = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part) if names else ""
+        if names[-1:] == [_OTHERS]:
+            who = ", ".join([*names[:-1], "et al."])
+        else:
+            who = " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
         parts = [f"{who} ({self.year})" if who and self.year is not None else who or str(self.year or "")]
         parts += [self.title, self.where]
         parts += [f"doi:{self.doi}" if self.doi else "", f"arXiv:{self.arxiv}" if self.arxiv else "", self.url]
@@ -180,11 +183,13 @@ def _csl_name(name: Mapping[str, Any]) -> Author:
     if "literal" in name:
         return Author(str(name["literal"]))
     particle = name.get("non-dropping-particle") or name.get("dropping-particle") or ""
-    return Author(f"{particle} {name['family']}".strip(), str(name.get("given", "")))
+    family = f"{particle} {name['family']}" if particle else str(name["family"])
+    return Author(family, str(name.get("given", "")))
 
 
 def _read_bibtex(text: str, path: str) -> list[Reference]:
-    layers = [SeparateCoAuthors(), LatexDecodingMiddleware(), SplitNameParts()]
+    # Braces are kept until names are parted: {Barnes and Noble} is one author.
+    layers = [LatexDecodingMiddleware(keep_braced_groups=True), SeparateCoAuthors(), SplitNameParts()]
     library = parse_string(text, append_middleware=layers)
     for block in library.failed_blocks:
         raise InputError(f"'{path}', line {(block.start_line or 0) + 1}: {_say_fault(block)}; mend it there")
