@@ -20,11 +20,9 @@ class ActivationAddition(Study):
 
     name: ClassVar[str] = "activation-addition"
     title: ClassVar[str] = "Activation addition: steering by one difference of two prompts"
-    draws = ("glassbook.studies.activation_addition.pictures",)
     settings: ClassVar[Mapping[str, Settings]] = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU}
     seeds: ClassVar[Mapping[str, int]] = {"smoke": 1, "laptop": 3, "gpu": 3}
-    # What is drawn from the numbers does not decide them.
-    modules: ClassVar[tuple[str, ...]] = (arms.__name__,)
+    draws: ClassVar[tuple[str, ...]] = ("glassbook.studies.activation_addition.pictures",)
 
     def arms(self, settings: Settings) -> Sequence[Arm]:
         """Return the arms; the one on GPT-2-XL only where its weights are given."""
