@@ -17,6 +17,7 @@ TITLES = {
     "forward": "Forward pass, SmolLM2-135M (dequantized Q4_1), logits of every position",
     "capture": "Capture of residual streams, SmolLM2-135M, 64 x 128 tokens in batches of 16",
     "sweep": "Stage 1 of a sweep, SmolLM2-135M, 16 layers x 4 strengths x 32 A/B items",
+    "training": "A step of training, from the same weights on the same tokens",
     "generation": "Generation, SmolLM2-135M, 128 greedy tokens after a prompt of 16",
 }
 

@@ -101,6 +101,26 @@ def test_what_is_computed_in_pieces_is_the_cross_entropy_of_the_logits(monkeypat
     assert apart(gradients(net, 0.5 * loss), {name: 0.5 * one for name, one in theirs.items()}) < 2e-4
 
 
+def test_logits_however_far_apart_cost_what_they_should():
+    net, (tokens, _) = tiny_gpt2(), some_batch()
+    with torch.no_grad():
+        net.embed.weight.mul_(100)
+    theirs = F.cross_entropy(net(tokens[:, :-1]).flatten(0, 1).double(), tokens[:, 1:].flatten(), reduction="sum")
+    loss = NextTokenLoss(net, torch.float32)(tokens, None, torch.ones(()))
+    assert theirs > 200 * tokens[:, 1:].numel(), "chances that float32 cannot hold"
+    assert loss.item() == pytest.approx(theirs.item(), rel=1e-5)
+    assert all(weight.grad.isfinite().all() for weight in (loss.backward(), net.parameters())[1])
+
+
+def test_a_part_of_which_nothing_counts_adds_nothing():
+    tokens, counts = some_batch()
+    counts[0] = False
+    learner = LanguageLearner(tiny_gpt2(), settings(accumulate=len(tokens)))
+    ours = gradients_of(learner, (tokens, counts))
+    theirs = gradients_of(learner, (tokens[1:], counts[1:]))
+    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(ours, theirs, strict=True))
+
+
 @given(parts=st.integers(1, 6), seed=st.integers(0, 1000))
 @examples(max_examples=8)
 def test_a_batch_read_in_parts_makes_the_step_of_the_whole_whatever_counts_in_each(parts, seed):

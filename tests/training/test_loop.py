@@ -11,7 +11,7 @@ import torch
 from glassbook.core.errors import FileFormatError, InputError
 from glassbook.training import LanguageLearner, Settings, TokenWindows, train
 from glassbook.training.checkpoint import CheckpointWarning, checkpoint_steps, read_checkpoint, write_checkpoint
-from glassbook.training.throughput import flop_per_token, measured_peak, multiplying_parameters
+from glassbook.training.throughput import fastest_dtype, flop_per_token, measured_peak, multiplying_parameters
 from training.tiny import same_bits, settings, some_batch, some_text, tiny_gpt2, trained
 
 STEPS = 30
@@ -279,6 +279,12 @@ def test_flop_are_counted_as_palm_counts_them():
     assert multiplying_parameters(tiny_gpt2(tied_embeddings=False)) == multiplying_parameters(net)
     assert flop_per_token(net, 8) == 6 * multiplying_parameters(net) + 12 * 2 * 24 * 8
     assert 1e8 < measured_peak(torch.device("cpu")) < 1e14
+
+
+@pytest.mark.parametrize("widens,named", [(True, "float32"), (False, "bfloat16")])
+def test_training_is_in_bfloat16_only_where_its_products_are_faster(widens, named, monkeypatch):
+    monkeypatch.setattr("glassbook.training.throughput.widens_bfloat16", lambda: widens)
+    assert fastest_dtype(torch.device("cpu")) == named
 
 
 def test_a_checkpoint_holds_every_kind_of_number_bit_for_bit(tmp_path):
