@@ -80,7 +80,7 @@ class ClaimTable(View, frozen=True, kw_only=True, tag="claim-table"):
     def body(self) -> Markup:
         if not self.claims:
             return empty("no claim was judged")
-        heads = ("Claim", "Paper", "Ours", "Bar", "Baseline", "Control, which should fail", "Verdict")
+        heads = ("Claim", "Verdict", "Paper", "Ours", "Bar", "Baseline", "Control, which should fail")
         top = element("tr", *(element("th", head, scope="col") for head in heads))
         lines = [_line(row) for row in self.claims]
         table = element("table", element("thead", top), element("tbody", *lines), class_="claim-rows")
@@ -123,11 +123,11 @@ def _line(row: ClaimRow) -> Markup:
     return element(
         "tr",
         element("th", row.says, scope="row", class_="claim headline" if row.headline else "claim"),
+        element("td", element("span", symbol, row.outcome, class_=f"outcome {kind}")),
         element("td", row.paper, setting),
         element("td", str(row.ours), unit),
         element("td", row.bar),
         *(element("td", str(one), element("span", one.says, class_="unit")) for one in (row.baseline, row.control)),
-        element("td", element("span", symbol, row.outcome, class_=f"outcome {kind}")),
     )
 
 
