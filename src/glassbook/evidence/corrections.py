@@ -17,7 +17,7 @@ class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check_corrections(corrections: Sequence[Correction], references: Mapping[str, Reference]) -> None:
-    """Raise EvidenceError where a correction cites what the bibliography does not hold, or says nothing."""
+    """Raise EvidenceError where a correction cites what the bibliography does not hold."""
     for number, correction in enumerate(corrections, start=1):
         find_reference(references, correction.source, f"correction {number}, field 'source'")
 
