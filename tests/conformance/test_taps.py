@@ -25,6 +25,11 @@ def edited(case: Case, *edits: Edit) -> Tensor:
     return case.net(case.tokens, Taps(edits=edits))
 
 
+def _formed_anyhow(case: Case) -> list[Site]:
+    """Return the Sites that are read on the way, so that one pass reads them all; the others put it on another path."""
+    return [site for site in case.sites if site.name not in FORMED_ON_DEMAND]
+
+
 def unchanged(value: Tensor, _: Span) -> Tensor:
     """Hand the value back."""
     return value
@@ -104,22 +109,31 @@ def test_an_edit_of_a_head_or_neuron_changes_that_slice_alone(case: Case) -> Non
 
 
 def test_a_reader_sees_what_the_edits_at_its_site_made(case: Case) -> None:
+    together = capture(case.model, case.tokens, _formed_anyhow(case))
     for site in case.sites:
-        before = capture(case.model, case.tokens, site)[site]
+        before = together[site] if site in together else capture(case.model, case.tokens, site)[site]
         after = capture(case.model, case.tokens, site, edits=[Edit(site, nudge)])[site]
         assert torch.equal(after, nudge(before, None)), str(site)
 
 
+def read_whole(case: Case, *sites: Site) -> dict[Site, Tensor]:
+    """Return the values at these Sites, read in one pass that goes on to the logits."""
+    seen: dict[Site, Tensor] = {}
+    readers = {site: lambda value, site=site: seen.update({site: value.clone()}) for site in sites}
+    with WeightsRead(case.net) as whole:
+        case.net(case.tokens, Taps(readers=readers))
+    assert whole.reads_logits, "the control: a whole pass reaches the end"
+    assert whole.blocks == set(range(case.net.config.n_layers))
+    return seen
+
+
 def test_a_pass_that_stops_early_reads_the_same_bits_and_computes_nothing_above(case: Case) -> None:
+    together = read_whole(case, *_formed_anyhow(case))
     for site in case.sites:
-        seen: list[Tensor] = []
-        with WeightsRead(case.net) as whole:
-            case.net(case.tokens, Taps(readers={site: lambda value, seen=seen: seen.append(value.clone())}))
-        assert whole.reads_logits, "the control: a whole pass reaches the end"
-        assert whole.blocks == set(range(case.net.config.n_layers))
+        whole = together if site in together else read_whole(case, site)
         with WeightsRead(case.net) as early:
             found = capture(case.model, case.tokens, site)[site]
-        assert torch.equal(found, seen[0]), str(site)
+        assert torch.equal(found, whole[site]), str(site)
         if KINDS[site.name].per_layer:
             assert early.blocks <= set(range(site.layer + 1)), f"{site} was read and then {early.blocks} computed"
             assert not early.reads_logits, str(site)
@@ -145,21 +159,26 @@ def test_gradients_at_every_site_equal_finite_differences(case: Case) -> None:
     for site in case.sites:
         value, grad = cache[site].detach(), cache.grad(site)
         candidates = ((value > -1e30) & (grad.abs() > grad.abs().max() / 10)).nonzero()
-        for place in (candidates[0], candidates[len(candidates) // 2]):
-            slope = _slope(double, case.tokens, site, tuple(place.tolist()))
-            assert slope == pytest.approx(float(grad[tuple(place)]), rel=1e-5, abs=1e-8), f"{site} at {place.tolist()}"
+        places = [tuple(candidates[i].tolist()) for i in (0, len(candidates) // 2)]
+        for place, slope in zip(places, _slopes(double, case.tokens, site, places), strict=True):
+            assert slope == pytest.approx(float(grad[place]), rel=1e-5, abs=1e-8), f"{site} at {place}"
 
 
-def _slope(net: torch.nn.Module, tokens: Tensor, site: Site, place: tuple[int, ...], step: float = 1e-5) -> float:
-    def moved(by: float) -> float:
-        def change(value: Tensor, _: Span) -> Tensor:
-            value = value.clone()
-            value[place] += by
-            return value
+def _slopes(
+    net: torch.nn.Module, tokens: Tensor, site: Site, places: list[tuple[int, ...]], step: float = 1e-5
+) -> list[float]:
+    """Return the slope at each place, all from one pass over as many copies of the tokens as there are steps."""
+    moves = [(place, by) for place in places for by in (step, -step)]
 
-        return float(scalar(net(tokens, Taps(edits=[Edit(site, change)]))))
+    def change(value: Tensor, _: Span) -> Tensor:
+        copies = value.reshape(len(moves), -1, *value.shape[1:]).clone()
+        for copy_, (place, by) in zip(copies, moves, strict=True):
+            copy_[place] += by
+        return copies.reshape(value.shape)
 
-    return (moved(step) - moved(-step)) / (2 * step)
+    logits = net(tokens.repeat(len(moves), 1), Taps(edits=[Edit(site, change)])).chunk(len(moves))
+    up_and_down = torch.stack([scalar(one) for one in logits]).reshape(-1, 2)
+    return ((up_and_down[:, 0] - up_and_down[:, 1]) / (2 * step)).tolist()
 
 
 def test_gradients_of_a_part_are_the_part_of_the_gradients(case: Case) -> None:
