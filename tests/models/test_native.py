@@ -177,13 +177,14 @@ def test_blocks_of_another_form_are_never_taken(architecture: str, label: str, m
 
 
 @built
+@pytest.mark.parametrize("n", [12, pytest.param(48, marks=pytest.mark.slow)])
 def test_the_default_model_says_the_same_with_the_kernel_and_without(
-    default_model: Model, request: pytest.FixtureRequest
+    default_model: Model, n: int, request: pytest.FixtureRequest
 ) -> None:
     prompts = ["The sea was calm that morning, and", "Once"]
-    said = [one.tokens for one in default_model.complete(prompts, max_new_tokens=48)]
+    said = [one.tokens for one in default_model.complete(prompts, max_new_tokens=n)]
     request.getfixturevalue("without_kernel")
-    assert [one.tokens for one in default_model.complete(prompts, max_new_tokens=48)] == said
+    assert [one.tokens for one in default_model.complete(prompts, max_new_tokens=n)] == said
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ TRANSFORMERS = 19.5020
 pytestmark = pytest.mark.model
 
 
+# What it rests on is held at once: the logits by test_default_model.py, what a perplexity is by test_scoring.py.
+@pytest.mark.slow
 def test_wikitext_perplexity_is_the_one_transformers_measures(default_model: Model) -> None:
     assert default_model.tokenizer is not None
     tokens = default_model.tokenizer.encode(gzip.decompress(HEAD.read_bytes()).decode())

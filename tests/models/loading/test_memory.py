@@ -18,6 +18,8 @@ from oracles.transformers_pairs import LLAMA_NAMES, LlamaShape, hf_name
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
 needs_model = pytest.mark.skipif(not is_cached("smollm2-135m"), reason="the default model is not cached; run make demo")
 
+in_either_precision = pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
+
 MOST = 1.3
 SHAPE = LlamaShape(n_layers=4, d_model=1024, n_heads=16, n_kv_heads=8, d_head=64, d_mlp=2816, d_vocab=8192, tied=True)
 KV = SHAPE.n_kv_heads * SHAPE.d_head
@@ -99,13 +101,18 @@ def write_quantized(path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "stored, dtype, n_files",
-    [("F32", "float32", 1), ("F32", "bfloat16", 3), ("BF16", "float32", 1), ("F16", "bfloat16", 1)],
+    [
+        pytest.param("F32", "float32", 1, marks=pytest.mark.slow),
+        ("F32", "bfloat16", 3),
+        ("BF16", "float32", 1),
+        pytest.param("F16", "bfloat16", 1, marks=pytest.mark.slow),
+    ],
 )
 def test_a_folder_is_read_straight_into_its_weights(stored, dtype, n_files, tmp_path):
     assert 1.0 <= measure(write_folder(tmp_path / "model", stored, n_files), dtype) <= MOST
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@in_either_precision
 def test_a_quantized_file_is_dequantized_piece_by_piece(dtype, tmp_path):
     assert 1.0 <= measure(write_quantized(tmp_path / "model.gguf"), dtype) <= MOST
 
@@ -115,6 +122,8 @@ def test_reading_all_and_converting_then_would_be_noticed(tmp_path):
     assert measure(folder, "bfloat16", NAIVE, NAIVELY) > MOST
 
 
+# The first opening, below, holds the same model and tokenizer to the same limit.
+@pytest.mark.slow
 @pytest.mark.model
 @needs_model
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

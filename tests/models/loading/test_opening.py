@@ -177,6 +177,8 @@ def test_a_fault_of_the_source_is_told_and_not_taken_for_a_damaged_cache(small_k
     assert caplog.messages == []
 
 
+# On one sentence this is held by tests/models/test_default_model.py, from numbers that transformers wrote down.
+@pytest.mark.slow
 @pytest.mark.model
 @needs_model
 def test_the_default_model_gives_the_logits_of_transformers_on_real_text():
