@@ -5,7 +5,6 @@ import functools
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from glassbook.models.two_files.writing import _in_order
 from glassbook.text.corpora import open_corpus
 from glassbook.text.tokenizer import Tokenizer
 from glassbook.text.vocabularies import byte_bpe_tokenizer, character_tokenizer, gpt2_tokenizer
+from models.c_answer import Answer
 
 CC = shutil.which("cc")
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "glassbook" / "models" / "two_files" / "model.c"
@@ -37,26 +37,6 @@ GAP = 1e-3
 pytestmark = pytest.mark.skipif(CC is None, reason="there is no C compiler (cc) here")
 architectures = pytest.mark.parametrize("architecture", [GPT2, LLAMA])
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the program left: its exit status and what it printed."""
-
-    status: int
-    out: bytes
-    err: str
-
-    @property
-    def tokens(self) -> list[int]:
-        """Return the tokens on its one line; fail where it ended otherwise."""
-        assert self.status == 0 and self.err == "", self
-        return [int(word) for word in self.out.split()]
-
-    def refuses(self, words: str) -> bool:
-        """Return whether it printed nothing but one sentence that holds `words`."""
-        one_line = self.err.startswith("model: ") and self.err.count("\n") == 1
-        return self.status == 2 and self.out == b"" and one_line and words in self.err
 
 
 @functools.cache
