@@ -1,6 +1,7 @@
 """What all tests share: two threads, hypothesis without a clock, and the default model where it is cached."""
 
 import os
+from collections.abc import Iterator
 
 # Read when torch loads its thread library. Threads that spin while they wait make tiny networks a hundred times slower
 # on a machine whose cores are busy with other tests.
@@ -29,6 +30,14 @@ def default_model() -> object:
     if not converted_folder(DEFAULT_MODEL).exists():
         pytest.skip(f"{DEFAULT_MODEL} is not in the cache; `make model` fetches it")
     return open_model(DEFAULT_MODEL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runs_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests run out of the project's own notebook, in whose folder they work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLASSBOOK_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield
 
 
 @pytest.fixture

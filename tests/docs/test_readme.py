@@ -1,13 +1,18 @@
 """Every snippet of the README works, every link leads somewhere, and every line of the changelog is short."""
 
+import contextlib
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from glassbook.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -33,11 +38,28 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if line.startswith("$ ")]
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of what is run in `folder`: its runs are kept there."""
+    return {**os.environ, "XDG_DATA_HOME": str(folder), "GLASSBOOK_RUNS": str(folder / "runs")}
+
+
 def run(command: list[str], folder: Path) -> str:
-    """Run a command in `folder`, its runs kept there; return what it complained about, nothing if it worked."""
-    environment = {**os.environ, "XDG_DATA_HOME": str(folder), "GLASSBOOK_RUNS": str(folder / "runs")}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    """Run a command in `folder`; return what it complained about, nothing if it worked."""
+    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{shlex.join(command)} ended with {done.returncode}: {done.stderr[-500:]}"
+
+
+def run_glassbook(words: list[str], folder: Path) -> str:
+    """Run one of our commands in `folder` and in this process, which has loaded what it needs; return its complaint."""
+    said = io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        mock.patch.dict(os.environ, environment(folder)),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(said),
+    ):
+        status = app.run(words)
+    return "" if status == 0 else f"glassbook {shlex.join(words)} ended with {status}: {said.getvalue()[-500:]}"
 
 
 def run_python(text: str, folder: Path) -> str:
@@ -50,7 +72,7 @@ def run_python(text: str, folder: Path) -> str:
 def run_console(words: list[str], folder: Path) -> str:
     """Check one command: ours is run, make's must be a target, and pip must name the version that is pinned."""
     if words[0] == "glassbook":
-        return run([sys.executable, "-m", "glassbook.cli", *words[1:]], folder)
+        return run_glassbook(words[1:], folder)
     if words[0] == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return "" if set(words[1:]) <= set(targets) else f"make has no target {words[1:]}"
