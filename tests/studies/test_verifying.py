@@ -1,6 +1,7 @@
 """A claim is stale where its cause changed and nowhere else; what lies in a notebook is held to its items."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import msgspec
@@ -24,12 +25,19 @@ def measured(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def reported(measured, tmp_path_factory):
+    """A notebook that keeps the toy study's results, for all tests to copy."""
+    place = tmp_path_factory.mktemp("notebook")
+    (place / "glassbook.toml").write_text('title = "Notes"\n')
+    report_into(place, Toy(), from_runs(ask(Toy()), stored_runs(measured)))
+    return place
+
+
 @pytest.fixture
-def notebook(measured, tmp_path):
-    """A notebook that keeps the toy study's results."""
-    (tmp_path / "glassbook.toml").write_text('title = "Notes"\n')
-    report_into(tmp_path, Toy(), from_runs(ask(Toy()), stored_runs(measured)))
-    return tmp_path
+def notebook(reported, tmp_path):
+    """The test's own copy of that notebook."""
+    return shutil.copytree(reported, tmp_path / "notebook")
 
 
 def the_toy(notebook):
