@@ -80,11 +80,12 @@ def _read(name: str, root: str) -> Results:
     return from_runs(ask(load(name), "smoke"), stored_runs(root))
 
 
-@pytest.fixture
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A folder of kept results: those of this project, and the toy's made here."""
+@pytest.fixture(scope="module")
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of kept results, which no test changes: those of this project, and the toy's made here."""
     if request.param != "toy/laptop":
         return ENTRIES / request.param
+    tmp_path = tmp_path_factory.mktemp("toy")
     find("toy").run_all(root=tmp_path / "runs")
     return report_into(tmp_path, Toy(), from_runs(ask(Toy()), stored_runs(tmp_path / "runs"))).kept
 
