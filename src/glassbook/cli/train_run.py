@@ -223,7 +223,7 @@ def check_place(config: TrainingConfig) -> None:
 def language_settings(config: TrainingConfig) -> LanguageSettings:
     """Return how the network learns; raise InputError for a rate or schedule that cannot be."""
     c = config
-    return LanguageSettings(
+    settings = LanguageSettings(
         lr=c.lr,
         steps=c.steps,
         min_lr=c.lr / 10 if c.min_lr is None else c.min_lr,
@@ -233,6 +233,9 @@ def language_settings(config: TrainingConfig) -> LanguageSettings:
         accumulate=c.accumulate,
         dtype=c.dtype,
     )
+    # A schedule says when it is made what is wrong with it, and that is before a Run is begun.
+    settings.schedule.at(0)
+    return settings
 
 
 def _part(steps: int, n: int) -> int:
