@@ -1,13 +1,15 @@
 """A claim is stale where its cause changed and nowhere else; what lies in a notebook is held to its items."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
 import msgspec
 import pytest
 
-from glassbook.studies import staleness
+from glassbook.core.errors import EvidenceError
+from glassbook.studies import reporting, staleness, verifying
 from glassbook.studies.question import Question, ask
 from glassbook.studies.records import stored_runs
 from glassbook.studies.reporting import report_into
@@ -133,3 +135,85 @@ def test_measuring_again_says_what_moved(notebook, monkeypatch, tmp_path_factory
     moves = measure_again(kept, notebook, Asker(root=root))
     assert [(one.claim, one.moved) for one in moves] == [("larger", True), ("twice-as-large", True)]
     assert the_toy(notebook)[1].holds, "what was kept anew is not stale"
+
+
+def changed(path, change):
+    """Write a JSON file anew, changed in place."""
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def take_last_arm_out(journal):
+    """Leave the last finished cell out of a journal."""
+    journal.write_text("".join(f"{line}\n" for line in journal.read_text().splitlines()[:-1]))
+
+
+TAMPERED = {
+    "seed 0 is missing": lambda kept: shutil.rmtree(kept / "seed-0"),
+    "seed 1 is missing": lambda kept: shutil.rmtree(kept / "seed-1"),
+    "verdict 'replicated' instead of None": lambda kept: shutil.rmtree(kept / "seed-2"),
+    "its checksum differs": lambda kept: shutil.copyfile(
+        kept / "seed-0/items/added.npz", kept / "seed-1/items/added.npz"
+    ),
+    "there is a judgement of 'planted', which is no claim": lambda kept: changed(
+        kept / "judgements.json", lambda stored: stored.update(planted=stored["larger"])
+    ),
+    "is damaged .*bar_hash": lambda kept: changed(
+        kept / "judgements.json", lambda stored: stored.update(larger={"verdict": "replicated"})
+    ),
+    "the picture 'means' is not what the items give": lambda kept: changed(
+        kept / "views/means.json", lambda view: view["rows"][0].__setitem__(1, 9.0)
+    ),
+    "seed 0 has no items of the arm 'twice'": lambda kept: [
+        take_last_arm_out(path) for path in kept.glob("seed-*/cells.jsonl")
+    ],
+    "a run that is failed": lambda kept: changed(
+        kept / "seed-1/run.json", lambda record: record.update(status="failed")
+    ),
+    "was asked something else than the seeds beside it": lambda kept: changed(
+        kept / "seed-2/run.json", lambda record: record["asked"]["config"]["settings"].update(items=41)
+    ),
+    "holds seed 1": lambda kept: shutil.copyfile(kept / "seed-1/run.json", kept / "seed-2/run.json"),
+}
+
+
+@pytest.mark.parametrize("fault", TAMPERED)
+def test_what_was_tampered_with_is_a_fault_of_its_place(notebook, fault):
+    TAMPERED[fault](notebook / "entries/studies/toy/laptop")
+    found = the_toy(notebook)[1]
+    assert any(re.search(fault, one) for one in found.faults) and not found.holds
+
+
+def with_claims(kept, monkeypatch, claims):
+    """Let the toy study make other claims than those that its runs were begun with."""
+    found = msgspec.structs.replace(kept.claims, claims=tuple(claims))
+    for module in (reporting, verifying):
+        monkeypatch.setattr(module, "read_claims", lambda path: found)
+
+
+def test_a_bar_moved_after_the_verdict_is_refused_and_no_new_run_lets_it_pass(notebook, monkeypatch, tmp_path):
+    kept, _ = the_toy(notebook)
+    with_claims(kept, monkeypatch, [replace_bar(one) if one.id == "larger" else one for one in kept.claims.claims])
+    found = the_toy(notebook)[1]
+    assert found.stale and not found.can_be_measured
+    assert found.faults[0].startswith("the bar of 'larger' was changed after its runs began")
+    # With new runs the moved bar would be written down before them, and their numbers are known already.
+    with pytest.raises(EvidenceError, match="holds a verdict on the claim 'larger' by another bar"):
+        report_into(notebook, Toy(), kept.results)
+
+
+def test_a_claim_that_its_runs_announced_cannot_be_dropped(notebook, monkeypatch):
+    kept, found = the_toy(notebook)
+    assert found.holds
+    with_claims(kept, monkeypatch, kept.claims.claims[:1])
+    assert "the claim 'twice-as-large' was announced" in the_toy(notebook)[1].faults[0]
+    with pytest.raises(EvidenceError, match="'twice-as-large' was announced"):
+        report_into(notebook, Toy(), kept.results)
+
+
+def test_stale_results_can_be_measured_again_and_tampered_ones_are_not(notebook, monkeypatch):
+    monkeypatch.setattr(Question, "code", lambda self: "f" * 64)
+    assert the_toy(notebook)[1].can_be_measured
+    shutil.rmtree(notebook / "entries/studies/toy/laptop/seed-1")
+    assert not the_toy(notebook)[1].can_be_measured

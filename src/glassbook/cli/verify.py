@@ -31,7 +31,7 @@ def verify(
     notebook: Notebook = None,
     root: Root = None,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Measure stale studies again, say what moved beyond its interval, and hold every page to its runs.
 
     A claim is stale where the code behind it, its settings, data, weights or bar changed; a comment changes nothing. Exit
@@ -44,7 +44,7 @@ def verify(
     place, found = notebook_folder(notebook), []
     for kept in kept_studies(place, names or ()):
         finding = inspect(kept, place)
-        if not check and (all_ or finding.stale):
+        if not check and (finding.can_be_measured or (all_ and not finding.forbidden)):
             tell(f"{kept.place}: measuring again, {_why(finding)}")
             finding.moves = measure_again(kept, place, Asker(COMMAND.get(), root, again=all_))
             finding.measured_again, finding.faults = True, []
@@ -54,7 +54,8 @@ def verify(
         print_json({"findings": [one.to_dict() for one in found]})
     else:
         _print(found)
-    return 0 if all(one.holds for one in found) else 1
+    if not all(one.holds for one in found):
+        raise typer.Exit(1)
 
 
 def _why(finding: "Finding") -> str:
@@ -84,5 +85,6 @@ def _said(one: "Finding") -> str:
         moved = sum(move.moved for move in one.moves)
         return f"measured again, {moved} of {len(one.moves)} claims moved beyond an interval"
     if one.stale:
-        return f"{len(one.stale)} claims are stale; 'glassbook verify' measures them again"
+        again = "" if one.forbidden else "; 'glassbook verify' measures them again"
+        return f"{len(one.stale)} of the claims are stale{again}"
     return f"{len(one.faults)} faults" if one.faults else "nothing is stale, every verdict follows from its items"

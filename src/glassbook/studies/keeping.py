@@ -27,6 +27,26 @@ _KEPT_OF_A_RECORD = (
 _MACHINE = ("processor", "cores", "threads", "memory_bytes", "gpus", "cpu_capability", "bfloat16_products")
 
 
+class _Ends(msgspec.Struct):
+    # An infinite end is a word.
+    estimate: float | str
+    low: float | str
+    high: float | str
+
+
+class _Stored(msgspec.Struct):
+    """What every stored judgement must have for a page to state it."""
+
+    bar_hash: str
+    verdict: str | None
+    interval: _Ends
+    each_seed: dict[str, float | str]
+    n_items: int
+    baseline: _Ends
+    control: _Ends
+    precondition: _Ends | None
+
+
 def notebook_folder(given: str | Path | None = None) -> Path:
     """Return the notebook's folder: the one given, else the nearest above that holds `glassbook.toml`; raise InputError."""
     here = Path.cwd()
@@ -73,10 +93,15 @@ def keep(results: Results, folder: Path, judgements: Mapping[str, Judgement], vi
 def kept_judgements(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the judgements that lie with kept results, by claim; raise FileFormatError where they are damaged."""
     path = folder / JUDGEMENTS_FILE
+    if not path.is_file():
+        raise FileFormatError(f"there is no '{path}', where judgements are kept; write the report of the study")
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
-    except (msgspec.DecodeError, FileNotFoundError) as fault:
-        raise FileFormatError(f"'{path}' is damaged or missing ({fault}); write the report again") from fault
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
+        for judged in found.values():
+            msgspec.convert(judged, _Stored)
+    except msgspec.DecodeError as fault:
+        raise FileFormatError(f"'{path}' is damaged ({fault}); write the report again") from fault
+    return found
 
 
 def kept_views(folder: Path) -> dict[str, View]:

@@ -107,6 +107,8 @@ def wrong_numbers(page: Path, kept: Kept) -> list[str]:
                 faults.append(f"line {one.line}: it states '{one.text}' and run:{one.place}#{one.field} has {now}")
     except EvidenceError as fault:
         faults.append(str(fault))
+    except UnicodeDecodeError:
+        faults.append("it is no text in UTF-8, so that its numbers cannot be read; save it as UTF-8")
     return faults
 
 

@@ -126,7 +126,23 @@ def from_kept(folder: Path) -> Results:
         cells = tuple(read_cells(path.parent / f"{JOURNAL}.jsonl"))
         items = {cell.arm: read_items(path.parent / ITEMS_FOLDER, cell) for cell in cells}
         seeds[int(record["asked"]["seed"])] = SeedResult(path.parent, record, cells, items)
-    return Results(dict(sorted(seeds.items())))
+    results = Results(dict(sorted(seeds.items())))
+    _check_kept(folder, results)
+    return results
+
+
+def _check_kept(folder: Path, results: Results) -> None:
+    """Raise RunError where a seed lies under another's name, did not finish, or was asked something else than the first."""
+    for seed, one in results.seeds.items():
+        record = one.record
+        if one.folder.name != f"seed-{seed}" or record.get("status") != "done":
+            raise RunError(
+                f"'{one.folder}' holds seed {seed} of a run that is {record.get('status')}; write the report again"
+            )
+        if record["asked"]["config"] != results.config:
+            raise RunError(
+                f"'{one.folder}' was asked something else than the seeds beside it; measure the study again in '{folder}'"
+            )
 
 
 def read_kept_record(path: Path) -> dict[str, Any]:
