@@ -152,3 +152,22 @@ def test_no_items_at_all_are_refused():
 def test_a_bar_that_decides_nothing_is_refused(fields, fault):
     with pytest.raises(InputError, match=f"claim 'larger', field {fault}"):
         changed(**fields)
+
+
+NO_NUMBER = [float("nan"), float("inf")]
+
+
+@pytest.mark.parametrize("number", NO_NUMBER)
+@pytest.mark.parametrize("field", ["bar", "null", "paper.value"])
+def test_a_bar_a_null_or_a_paper_s_value_that_is_no_finite_number_is_refused(field, number):
+    value = Paper(value=number) if field == "paper.value" else number
+    with pytest.raises(InputError, match=rf"claim 'larger', field '{field}'.*no finite number"):
+        changed(**{field.partition(".")[0]: value})
+
+
+@pytest.mark.parametrize("number", NO_NUMBER)
+def test_ends_to_lie_within_and_bars_of_preconditions_are_finite_too(number):
+    with pytest.raises(InputError, match=r"'bar'.*no finite number"):
+        changed(direction="within", bar=(-number, number), null=None)
+    with pytest.raises(InputError, match=r"'precondition\.bar'.*no finite number"):
+        changed(precondition=Precondition("it can", Measure("plain", "score"), "above", number))

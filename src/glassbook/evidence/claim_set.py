@@ -118,12 +118,12 @@ def _convert(where: str, table: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as fault:
-        said = str(fault)
+        said = str(fault).replace("Object missing", "it is missing").replace("Object", "it")
         place, named = _PLACE.search(said), _NAMED.search(said)
         parts = [place[1] if place else "", (named[1] or named[2]) if named and "field" in said else ""]
         field = ".".join(part for part in parts if part)
         raise InputError(
-            f"'{where}', field '{field}': {_PLACE.sub('', said).replace('Object', 'it')}; mend it, "
+            f"'{where}', field '{field}': {_PLACE.sub('', said)}; mend it, "
             f"or write the file as TERMS.md and the other studies do"
         ) from fault
 

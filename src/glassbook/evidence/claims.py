@@ -1,5 +1,6 @@
 """Claims: sentences with a number, the bar each must pass, and the hash by which a changed bar is known."""
 
+import math
 from typing import Literal
 
 import msgspec
@@ -95,10 +96,14 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def __post_init__(self) -> None:
         try:
+            _check_finite("bar", *_ends(self.bar))
+            _check_finite("null", self.null)
+            _check_finite("paper.value", self.paper.value if self.paper else None)
             _check_bar("bar", self.direction, self.bar, self.shown_as)
             self._check_null()
             self._check_control()
             if one := self.precondition:
+                _check_finite("precondition.bar", *_ends(one.bar))
                 _check_bar("precondition.bar", one.direction, one.bar, one.shown_as)
         except InputError as fault:
             raise InputError(f"claim '{self.id}', field {fault}") from None
@@ -172,6 +177,11 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             )
         if self.control.measure == self.minus:
             raise InputError("'control': it is what the claim subtracts and can never pass; name another arm or column")
+
+
+def _check_finite(field: str, *numbers: float | None) -> None:
+    if any(number is not None and not math.isfinite(number) for number in numbers):
+        raise InputError(f"'{field}': it is no finite number; give one")
 
 
 def _check_bar(field: str, direction: Direction, bar: Bar, shown_as: Shown) -> None:
