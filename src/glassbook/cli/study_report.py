@@ -8,6 +8,7 @@ import typer
 from glassbook.cli.output import print_facts, print_heading, print_table
 from glassbook.cli.study_progress import spelled
 from glassbook.evidence import Claim, Judgement
+from glassbook.files.hashes import hash_json
 from glassbook.stats.intervals import Interval
 from glassbook.studies.comparing import column_interval
 from glassbook.studies.question import Question
@@ -38,8 +39,9 @@ def document(question: Question, results: Results, report: "Report | None" = Non
 def is_current(question: Question, results: Results) -> bool:
     """Return whether results were measured with the settings, the bars and the code of now."""
     code = {one.record["code"]["sha256"] for one in results.seeds.values()}
-    same = {**question.config(), "only": None} == {**results.config, "only": None}
-    return same and code == {question.code()}
+    # By their hashes, since what was read from JSON has lists where the question has tuples.
+    asked = [hash_json({**config, "only": None}) for config in (question.config(), results.config)]
+    return asked[0] == asked[1] and code == {question.code()}
 
 
 def print_results(question: Question, results: Results) -> None:
