@@ -11,7 +11,15 @@ from glassbook.evidence import read_claims
 from glassbook.studies import keeping
 from glassbook.studies.comparing import column_interval, compare, compare_claims, named_results
 from glassbook.studies.finding import CLAIMS_FILE, folder_of
-from glassbook.studies.keeping import bytes_of, folder_for, keep, kept_judgements, kept_views, notebook_folder
+from glassbook.studies.keeping import (
+    bytes_of,
+    folder_for,
+    from_runs_or_kept,
+    keep,
+    kept_judgements,
+    kept_views,
+    notebook_folder,
+)
 from glassbook.studies.question import ask
 from glassbook.studies.records import stored_runs
 from glassbook.studies.reporting import report_into
@@ -237,3 +245,12 @@ def test_the_interval_of_a_column_covers_its_mean_and_that_of_one_item_a_seed_is
         result.items["added"]["value"] = np.array([float(seed)])
     found = column_interval(results, "added", "value")
     assert (found.low, found.estimate, found.high) == (0.0, 1.0, 2.0)
+
+
+def test_kept_results_are_reported_again_without_their_runs(results, notebook):
+    question = ask(Toy())
+    with pytest.raises(RunError, match="has no finished run at size laptop"):
+        from_runs_or_kept(question, [], notebook)
+    first = report_into(notebook, Toy(), results)
+    again = report_into(notebook, Toy(), from_runs_or_kept(question, [], notebook))
+    assert again.judgements == first.judgements and again.page.read_text() == first.page.read_text()

@@ -110,15 +110,17 @@ def run_verb(what: What, seeds: Seeds, root: Root = None, as_json: Json = False)
 @study.command("report")
 @opened_up
 def report_verb(what: What, notebook: Notebook = None, root: Root = None, as_json: Json = False) -> None:
-    """Judge every claim, print paper beside measurement, and keep the results and the study's page in the notebook."""
+    """Judge every claim, print paper beside measurement, and keep the results and the study's page in the notebook.
+
+    Where there are no runs, what the notebook keeps of them is judged again and its page is written anew.
+    """
     from glassbook.cli.study_report import document, print_report
-    from glassbook.studies.keeping import notebook_folder
+    from glassbook.studies.keeping import from_runs_or_kept, notebook_folder
     from glassbook.studies.records import stored_runs
     from glassbook.studies.reporting import report_into
-    from glassbook.studies.results import from_runs
 
     question, place = what.ask(), notebook_folder(notebook)
-    results = from_runs(question, stored_runs(root))
+    results = from_runs_or_kept(question, stored_runs(root), place)
     report = report_into(place, question.study, results)
     if as_json:
         print_json(document(question, results, report))

@@ -1,20 +1,21 @@
 """Keeping results in a notebook: small enough to be committed, whole enough to judge every claim again without a Run."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from glassbook.core.errors import FileFormatError, InputError
+from glassbook.core.errors import FileFormatError, InputError, RunError
 from glassbook.evidence import Judgement
 from glassbook.files.atomic import atomic_folder, write_bytes, write_json
 from glassbook.runs.places import NOTEBOOK_FILE
-from glassbook.runs.reading import RUN_FILE
+from glassbook.runs.reading import RUN_FILE, StoredRun
 from glassbook.studies.contract import Picture
+from glassbook.studies.question import Question
 from glassbook.studies.records import JOURNAL, items_folder, journal_of
-from glassbook.studies.results import ITEMS_FOLDER, JUDGED, Results
+from glassbook.studies.results import ITEMS_FOLDER, JUDGED, Results, from_kept, from_runs
 from glassbook.views.view import View, read_view
 
 LIMIT = 2_000_000
@@ -67,6 +68,18 @@ def folder_for(notebook: Path, results: Results) -> Path:
     """Return where a notebook keeps these results: by their study, size and, where the reader chose them, weights."""
     weights = results.config["settings"].get("weights") or ""
     return kept_folder(notebook, results.study, results.size, str(weights))
+
+
+def from_runs_or_kept(question: Question, runs: Sequence[StoredRun], notebook: Path) -> Results:
+    """Return what finished Runs hold, as `from_runs` does, or where there are none what a notebook keeps of them."""
+    weights = str(question.config()["settings"].get("weights") or "")
+    folder = kept_folder(notebook, question.study.name, question.size, weights)
+    try:
+        return from_runs(question, runs)
+    except RunError:
+        if not folder.is_dir():
+            raise
+        return from_kept(folder)
 
 
 def keep(results: Results, folder: Path, judgements: Mapping[str, Judgement], views: Mapping[str, Picture]) -> Path:

@@ -11,7 +11,6 @@ import msgspec
 
 from glassbook.core.errors import GlassbookError
 from glassbook.evidence import ClaimSet, Judgement, read_claims
-from glassbook.files.atomic import write_text
 from glassbook.runs.reading import RUN_FILE
 from glassbook.studies.comparing import ClaimMove, compare_claims
 from glassbook.studies.contract import Study
@@ -125,12 +124,6 @@ def page_findings(notebook: Path) -> list[Finding]:
         if faults := wrong_numbers(page, kept):
             found.append(Finding(page.relative_to(notebook).as_posix(), faults=faults))
     return found
-
-
-def rewrite_page(kept: KeptStudy, notebook: Path) -> None:
-    """Write the page of kept results anew, as its text or the machinery of pages may have changed since."""
-    page = open_page(kept.study, notebook, kept.place)
-    write_text(page.kept.folder / f"{kept.study.name}.md", render(page))
 
 
 def _page_faults(kept: KeptStudy, notebook: Path) -> list[str]:
