@@ -112,3 +112,10 @@ def test_a_text_that_asks_for_what_there_is_not_is_refused_by_name(report, tmp_p
         pages.render(page)
     (folder / "report.md").write_text('{{ claim("larger").estimate }}')
     assert pages.render(page).endswith("[1](run:toy/laptop#larger.estimate)"), "the control: what there is"
+
+
+def test_a_page_for_a_browser_holds_claims_pictures_and_costs(report, tmp_path):
+    html = pages.as_html(pages.open_page(Toy(), tmp_path, "toy/laptop"))
+    for part in ("Adding one makes a number larger.", "A seed a row.", "The first.", "a computer", "Parameters", "✓"):
+        assert part in html
+    assert "src=" not in html and "<script" not in html, "it needs nothing from elsewhere"

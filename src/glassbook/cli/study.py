@@ -25,6 +25,9 @@ WeightsPath = Annotated[
 Notebook = Annotated[
     Path | None, typer.Option(metavar="DIR", help="The notebook; else the nearest folder above with glassbook.toml.")
 ]
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write claims and pictures as one page for a browser too.")
+]
 Which = Annotated[
     str, typer.Argument(metavar="RUN", help="A run, which stands for all its seeds, or a folder of kept results.")
 ]
@@ -109,19 +112,25 @@ def run_verb(what: What, seeds: Seeds, root: Root = None, as_json: Json = False)
 
 @study.command("report")
 @opened_up
-def report_verb(what: What, notebook: Notebook = None, root: Root = None, as_json: Json = False) -> None:
+def report_verb(
+    what: What, notebook: Notebook = None, html: Html = None, root: Root = None, as_json: Json = False
+) -> None:
     """Judge every claim, print paper beside measurement, and keep the results and the study's page in the notebook.
 
     Where there are no runs, what the notebook keeps of them is judged again and its page is written anew.
     """
     from glassbook.cli.study_report import document, print_report
+    from glassbook.files.atomic import write_text
     from glassbook.studies.keeping import from_runs_or_kept, notebook_folder
+    from glassbook.studies.pages import as_html, open_page
     from glassbook.studies.records import stored_runs
     from glassbook.studies.reporting import report_into
 
     question, place = what.ask(), notebook_folder(notebook)
     results = from_runs_or_kept(question, stored_runs(root), place)
     report = report_into(place, question.study, results)
+    if html is not None:
+        write_text(html, as_html(open_page(question.study, place, f"{question.study.name}/{report.kept.name}")))
     if as_json:
         print_json(document(question, results, report))
     else:

@@ -27,6 +27,7 @@ from glassbook.studies.finding import CLAIMS_FILE, REPORT_FILE, folder_of
 from glassbook.studies.keeping import VIEWS_FOLDER
 from glassbook.studies.numbers import Kept, link
 from glassbook.studies.results import Results, judge_as_begun
+from glassbook.views.page import Making, Section, render_page
 from glassbook.views.view import View, read_view
 
 _FIELDS = ("estimate", "low", "high", "verdict", "n_items", "baseline", "control", "precondition")
@@ -158,6 +159,29 @@ def render(page: Page) -> str:
         where = f", line {line}" if line else ""
         raise EvidenceError(f"'{path.name}' of '{page.study.name}'{where} cannot be filled in: {fault}") from fault
     return _front_matter(page) + text
+
+
+def as_html(page: Page) -> str:
+    """Return one self-contained HTML page with the claims, every picture, the deviations and what it cost."""
+    found = page.claims
+    paper = find_reference(found.references, found.paper)
+    first = next(iter(page.results.seeds.values()))
+    own = [read_view(path.read_bytes()) for path in sorted((page.kept.folder / page.place).glob("seed-0/views/*.json"))]
+    sections = [
+        Section("The claims", views=[claim_table(found.claims, page.judgements)]),
+        Section("The pictures, drawn from all seeds", views=page.views()),
+        Section("Pictures of the first seed", views=own),
+        Section("What was done otherwise", views=[deviations_table(found.deviations)]),
+        Section("What it cost", views=[cost_table(found, our_cost(page.results))]),
+    ]
+    facts = {
+        "size": page.results.size,
+        "seeds": ", ".join(map(str, page.results.seeds)),
+        "begun": first.record["started"],
+    }
+    making = Making({"command": f"glassbook study run {page.study.name}", "run of the first seed": first.run})
+    kept = [one for one in sections if one.views]
+    return render_page(page.study.title, paper.full, kept, {name: str(value) for name, value in facts.items()}, making)
 
 
 def write_page(study: Study, notebook: Path, place: str) -> Path:
