@@ -1,5 +1,7 @@
 """Every entry of our own notebook has its fields, and what it links, cites and tells a reader to type is there."""
 
+import contextlib
+import io
 import re
 import shlex
 from collections import Counter
@@ -8,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 import yaml
@@ -82,7 +85,13 @@ def lost_citations(path: Path) -> list[str]:
     """Return the keys that an entry cites and the bibliography beside its folder does not hold."""
     brackets = re.findall(r"\[(@[^\]]+)\]", prose(parted(path)[1]))
     keys = {key.rstrip(".") for bracket in brackets for key in re.findall(r"@([\w:.-]+)", bracket)}
-    return sorted(keys - read_bibliography(path.parents[1] / "refs.bib").keys())
+    return sorted(keys - bibliography(path.parents[1] / "refs.bib"))
+
+
+@cache
+def bibliography(path: Path) -> frozenset[str]:
+    """Return the keys of a bibliography, read once."""
+    return frozenset(read_bibliography(path))
 
 
 def broken_python(path: Path) -> list[str]:
@@ -119,10 +128,15 @@ def unknown_words(command: str) -> list[str]:
     return [word for word in words if word.startswith("--") and word.split("=")[0] not in {*options, "--help"}]
 
 
+@pytest.fixture(scope="module")
+def known() -> Counter[str]:
+    return names()
+
+
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
-def test_an_entry_has_the_fields_of_its_kind_and_leads_nowhere_in_vain(path):
+def test_an_entry_has_the_fields_of_its_kind_and_leads_nowhere_in_vain(path, known):
     assert list(wrong_fields(path)) == []
-    assert lost_links(path, names()) == []
+    assert lost_links(path, known) == []
     assert lost_citations(path) == []
     assert broken_python(path) == []
     assert {command: unknown for command in commands(path.read_text()) if (unknown := unknown_words(command))} == {}
@@ -158,3 +172,90 @@ def test_control_a_bad_entry_is_found_out(tmp_path):
     assert [unknown_words(line) for line in commands(bad.read_text())] == [["--three-files"], ["studdy"], ["lisst"]]
     (tmp_path / "terms" / "other.md").write_text("---\ntitle: Other\naliases: [fine]\n---\n")
     assert lost_links(good, names(tmp_path)) == ["Fine"]
+
+
+def examples(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield every Python block with the output that the page shows right after it, None where it shows none."""
+    shown = re.compile(r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+    yield from ((match[1], match[2]) for match in shown.finditer(text))
+
+
+def same_output(said: str, shown: str) -> bool:
+    """Return whether two outputs have the same words, and numbers that differ by no more than another processor may."""
+    number = re.compile(r"-?\d+\.?\d*")
+    ours, theirs = ([float(found) for found in number.findall(text)] for text in (said, shown))
+    alike = len(ours) == len(theirs) and np.allclose(ours, theirs, rtol=0.05, atol=0.011)
+    return alike and number.sub("", said).split() == number.sub("", shown).split()
+
+
+def false_examples(text: str) -> list[str]:
+    """Run the Python of a page from top to bottom; return what fails in it, or prints something else than is shown."""
+    world: dict[str, Any] = {}
+    for code, shown in examples(text):
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(said):
+                exec(compile(code, "entry", "exec"), world)
+        except Exception as fault:
+            return [f"{type(fault).__name__} {fault} in: {code}"]
+        if shown is not None and not same_output(said.getvalue(), shown):
+            return [f"prints {said.getvalue()!r}, the page shows {shown!r}"]
+    return []
+
+
+def with_examples() -> list[Any]:
+    """Return the entries that show Python; those that train or open a model are slow."""
+    found = []
+    for path in pages():
+        code = "".join(code for code, _ in examples(path.read_text()))
+        is_slow = "import torch" in code or "open_model(" in code
+        if code:
+            found.append(pytest.param(path, marks=[pytest.mark.slow] if is_slow else [], id=path.stem))
+    return found
+
+
+@pytest.mark.parametrize("path", with_examples())
+def test_the_python_of_an_entry_runs_and_prints_what_the_entry_shows(path, request):
+    if "open_model(" in path.read_text():
+        request.getfixturevalue("default_model")
+    assert false_examples(path.read_text()) == []
+
+
+def identities(text: str) -> list[str]:
+    """Return the numbered identities of the page on linear algebra: each heading sentence with the block beneath it."""
+    return re.findall(r"^\*\*\d+\. .*?^```$", text.split("## See it")[0], re.MULTILINE | re.DOTALL)
+
+
+def test_every_identity_of_linear_algebra_is_a_sentence_an_equation_and_a_block_that_asserts_it():
+    text = (ENTRIES / "terms" / "pca-and-linear-algebra.md").read_text()
+    before, found = text[: text.index("**1. ")], identities(text)
+    assert len(found) == 12
+    assert all("assert" in "".join(code for code, _ in examples(one)) for one in found)
+    without_equation = [one for one in found if "$" not in one.split("```")[0]]
+    assert [one[:6] for one in without_equation] == ["**10. "]  # which is a trap and no equation
+    assert false_examples(before + "\n".join(found)) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("P = np.outer(u, u) / (u @ u)", "P = np.outer(u, u)"),
+        ("kernel = np.linalg.svd(A)[2][rank:]", "kernel = np.linalg.svd(A)[2][rank - 1 :]"),
+        ("close(stretches[::-1], s**2)", "close(stretches[::-1], s)"),
+        ("(s[2:] ** 2).sum())\nfor", "(s[1:] ** 2).sum())\nfor"),
+        ("centered = X - X.mean(0)", "centered = X"),
+        ("close(B.T @ (b - B @ fit), 0)", "close(B.T @ (b - B @ fit), b[:4])"),
+    ],
+)
+def test_control_a_wrong_identity_fails(right, wrong):
+    text = (ENTRIES / "terms" / "pca-and-linear-algebra.md").read_text().split("## See it")[0]
+    assert text.count(right) == 1
+    assert "AssertionError" in false_examples(text.replace(right, wrong))[0]
+
+
+def test_control_an_output_that_is_not_what_is_printed_is_found_out():
+    page = "```python\nprint('kept', 0.5, 26)\n```\n\n```text\nkept 0.5 26\n```\n"
+    assert false_examples(page) == []
+    for wrong in ("kept 0.7 26", "kept 0.5 29", "lost 0.5 26", "kept 0.5", "kept -0.5 26"):
+        assert false_examples(page.replace("kept 0.5 26", wrong)) != []
+    assert "NameError" in false_examples(page.replace("'kept'", "kept"))[0]
