@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes or completes .venv: Python 3.11 or newer, the pip that constraints.txt pins, torch for this machine, then Glassbook.
-#   scripts/environment.sh          what Glassbook needs to run
+#   scripts/environment.sh          what Glassbook needs to run and to write a notebook's site
 #   scripts/environment.sh test     and what its tests need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 base=${PYTHON:-python3}
 python=.venv/bin/python
-[[ ${1:-} == test ]] && what='.[test]' || what='.'
+[[ ${1:-} == test ]] && what='.[site,test]' || what='.[site]'
 
 usable() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 say() { printf '%s\n' "$*" >&2; }
