@@ -1,0 +1,1 @@
+"""The notebook: entries in Markdown, their import, and the site that is built from them. No torch."""
