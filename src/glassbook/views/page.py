@@ -80,8 +80,9 @@ def _head(title: str) -> Markup:
 
 
 def theme() -> str:
-    """Return the style sheet that every page carries."""
-    return files("glassbook.views").joinpath("theme.css").read_text(encoding="utf-8")
+    """Return the style sheet that a standalone page carries: the views' own, and that of the page around them."""
+    sheets = (files("glassbook.views").joinpath(name) for name in ("theme.css", "report.css"))
+    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
 def _verdict(verdict: Verdict | None) -> Markup | None:
