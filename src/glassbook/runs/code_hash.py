@@ -4,12 +4,22 @@ import ast
 import hashlib
 import importlib.util
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from glassbook.core.errors import RunError
 
 _PACKAGE = "glassbook"
 _SPELLING = ("kind", "type_comment")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What counts of one module: its meaning as text, and the names that it imports."""
+
+    meaning: str
+    imports: tuple[str, ...]
 
 
 def code_hash(modules: Iterable[str], without: Iterable[str] = ()) -> str:
@@ -20,26 +30,33 @@ def code_hash(modules: Iterable[str], without: Iterable[str] = ()) -> str:
     Raises RunError for a module that is not there.
     """
     digest = hashlib.sha256()
-    for name, tree in sorted(closure(modules, without).items()):
-        digest.update(f"{name}\n{_meaning(_without_docstrings(tree))}\n".encode())
+    for name, module in sorted(closure(modules, without).items()):
+        digest.update(f"{name}\n{module.meaning}\n".encode())
     return digest.hexdigest()
 
 
-def closure(modules: Iterable[str], without: Iterable[str] = ()) -> dict[str, ast.Module]:
-    """Return the syntax trees of `modules` and of all that they import inside this package, `without` left out."""
+def closure(modules: Iterable[str], without: Iterable[str] = ()) -> dict[str, Module]:
+    """Return what counts of `modules` and of all that they import inside this package, `without` left out."""
     waiting, left_out = list(modules), tuple(without)
     for name in waiting:
         if _source(name) is None:
             raise RunError(f"no module is named '{name}', so its code cannot be hashed; name modules of {_PACKAGE}")
-    found: dict[str, ast.Module] = {}
+    found: dict[str, Module] = {}
     while waiting:
         name = waiting.pop()
         if name in found or _lies_in(name, left_out) or (path := _source(name)) is None:
             continue
-        found[name] = ast.parse(path.read_bytes())
         here = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += _imports(found[name], here)
+        found[name] = _read(path.read_bytes(), here)
+        waiting += found[name].imports
     return found
+
+
+# A process that keeps many runs reads the same modules for each of them.
+@lru_cache(maxsize=1024)
+def _read(source: bytes, here: str) -> Module:
+    tree = ast.parse(source)
+    return Module(_meaning(_without_docstrings(tree)), tuple(_imports(tree, here)))
 
 
 def _lies_in(name: str, rooms: Iterable[str]) -> bool:
