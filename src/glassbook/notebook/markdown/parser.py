@@ -1,0 +1,39 @@
+"""The parser of the notebook's Markdown, made once: CommonMark and what our modules add to it."""
+
+from functools import cache
+
+from markdown_it import MarkdownIt
+from mdit_py_plugins.deflist import deflist_plugin
+
+from glassbook.notebook.markdown.blocks import add_blocks
+from glassbook.notebook.markdown.callouts import add_callouts
+from glassbook.notebook.markdown.citations import add_citations
+from glassbook.notebook.markdown.footnotes import add_footnotes
+from glassbook.notebook.markdown.live_pieces import add_live_pieces
+from glassbook.notebook.markdown.maths import add_maths
+from glassbook.notebook.markdown.places import keep_places
+from glassbook.notebook.markdown.wiki_links import add_wiki_links
+
+MAX_NESTING = 100
+
+
+@cache
+def commonmark() -> MarkdownIt:
+    """Return the parser of CommonMark 0.31.2 alone, on which everything else is built."""
+    return MarkdownIt("commonmark", {"maxNesting": MAX_NESTING})
+
+
+@cache
+def notebook_parser() -> MarkdownIt:
+    """Return the parser of entries, one for the whole process since making it costs more than a page."""
+    parser = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING}).enable(["table", "strikethrough"])
+    deflist_plugin(parser)
+    add_footnotes(parser)
+    add_maths(parser)
+    add_wiki_links(parser)
+    add_citations(parser)
+    add_live_pieces(parser)
+    add_callouts(parser)
+    add_blocks(parser)
+    keep_places(parser)
+    return parser
