@@ -6,7 +6,19 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-KINDS = ("note", "tip", "warning", "example", "question", "quote", "definition", "important", "info", "success", "failure")
+KINDS = (
+    "note",
+    "tip",
+    "warning",
+    "example",
+    "question",
+    "quote",
+    "definition",
+    "important",
+    "info",
+    "success",
+    "failure",
+)
 _SAME = {
     "abstract": "info",
     "attention": "warning",
@@ -69,7 +81,10 @@ def _begin(quote: Token, paragraph: list[Token], match: re.Match[str]) -> list[T
     line = (text.map or [0])[0]
     title = Token("inline", "", 0, content=match["title"].strip() or kind.replace("-", " ").capitalize())
     title.map, title.children, title.level = [line, line + 1], [], text.level
-    title_open, title_close = Token("callout_title_open", "p", 1, block=True), Token("callout_title_close", "p", -1, block=True)
+    title_open, title_close = (
+        Token("callout_title_open", "p", 1, block=True),
+        Token("callout_title_close", "p", -1, block=True),
+    )
     text.content = text.content[match.end() :]
     text.map = [line + 1, (text.map or [0, 1])[1]]
     rest = [opening, text, closing] if text.content.strip() else []

@@ -14,16 +14,21 @@ _REFERENCE = re.compile(r"\[\^(?P<label>[^\s\[\]]{1,200}+)\]")
 
 @dataclass(slots=True)
 class Note:
-    """One footnote: its text, the line where it stands, how often it is referred to."""
+    """One footnote: its text and line; and, from the place on where the text refers to it, how it was written."""
 
     tokens: list[Token]
     line: int
     references: int = 0
+    number: int = 0
+    id: str = ""
+    html: str = ""
+    in_margin: bool = False
+    places: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Notes:
-    """The footnotes of a text by label, those that were written twice, and the order in which they are first met."""
+    """The footnotes of a text by label, and those that were written twice with their lines."""
 
     by_label: dict[str, Note] = field(default_factory=dict)
     repeated: list[tuple[str, int]] = field(default_factory=list)

@@ -79,13 +79,17 @@ class Formulas:
 def set_formula(tex: str, display: bool) -> str:
     """Return `tex` set by KaTeX in bounded time and memory; raise NotebookError where that fails."""
     if len(tex) > MAX_LENGTH:
-        raise NotebookError(f"{_named(tex)} is {len(tex):,} characters long; at most {MAX_LENGTH:,} are set, so part it")
+        raise NotebookError(
+            f"{_named(tex)} is {len(tex):,} characters long; at most {MAX_LENGTH:,} are set, so part it"
+        )
     try:
         html, fault = json.loads(_engine().get("set")(json.dumps([tex, display])))
     except (quickjs.JSException, MemoryError) as error:
         # The engine was stopped in the middle of its work; the next formula gets a new one.
         del _engines.context
-        raise NotebookError(f"{_named(tex)} costs more time or memory than {_SECONDS:.0f} s; write it simpler") from error
+        raise NotebookError(
+            f"{_named(tex)} costs more time or memory than {_SECONDS:.0f} s; write it simpler"
+        ) from error
     if fault:
         raise NotebookError(f"{_named(tex)} cannot be set: {_told(fault)}")
     return str(html)

@@ -84,11 +84,8 @@ def read_block(state: StateBlock, start_line: int, end_line: int, silent: bool) 
     return False
 
 
-def _read_lines(
-    state: StateBlock, lines: tuple[int, int], spelling: tuple[str, re.Pattern[str]], silent: bool
-) -> bool:
-    start_line, end_line = lines
-    opening, closing = spelling
+def _read_lines(state: StateBlock, lines: tuple[int, int], spelling: tuple[str, re.Pattern[str]], silent: bool) -> bool:
+    start_line, (opening, closing) = lines[0], spelling
     unclosed: dict[str, int] = state.env.setdefault("maths_unclosed", {})
     if start_line < unclosed.get(opening, 0):
         return False

@@ -15,7 +15,7 @@ def words(token: Token) -> str:
     if "words" in token.meta:
         return str(token.meta["words"])
     match token.type:
-        case "text" | "code_inline" | "maths" | "live" | "text_special":
+        case "text" | "code_inline" | "maths" | "live" | "number" | "text_special":
             return token.content
         case "softbreak":
             return " "

@@ -1,8 +1,23 @@
 """From the Markdown of one entry to the HTML of its page, with all that other pages want to know of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from markdown_it.token import Token
+
+from glassbook.notebook.faults import NotebookFaults
+from glassbook.notebook.markdown.checking import check_page
+from glassbook.notebook.markdown.html_tags import prepare
+from glassbook.notebook.markdown.katex import Formulas
+from glassbook.notebook.markdown.notes import write_notes
+from glassbook.notebook.markdown.page import Page, Waiting
+from glassbook.notebook.markdown.parser import MAX_NESTING, notebook_parser
+from glassbook.notebook.markdown.plain import plain_page, words
+from glassbook.notebook.markdown.renderer import RULES
 from glassbook.notebook.markdown.resolving import Cited, Live, Piece, Resolver, Target
+from glassbook.notebook.markdown.sentences import sentence_around
+from glassbook.notebook.markdown.writer import Writer
 
 __all__ = [
     "Cited",
@@ -60,9 +75,58 @@ class Rendered:
     unresolved: tuple[Unresolved, ...]
 
 
-def render(body: str, resolver: Resolver, *, path: str = "", first_line: int = 1) -> Rendered:
+def render(
+    body: str, resolver: Resolver, *, path: str = "", first_line: int = 1, formulas: Formulas | None = None
+) -> Rendered:
     """Return the page of `body`, whose first line is line `first_line` of the file `path`.
 
-    Every fault of the text is raised at once, as NotebookFaults.
+    `formulas` sets maths and may keep it on disk; without it formulas are kept in memory. Every fault of the text is raised
+    at once, as NotebookFaults.
     """
-    raise NotImplementedError
+    parser, env = notebook_parser(), {}
+    tokens = parser.parse(body, env)
+    page = Page(resolver, formulas or _in_memory(), path, first_line, notes=env["notes"])
+    everything = [*tokens, *(token for note in page.notes.by_label.values() for token in note.tokens)]
+    _check_depth(page, everything)
+    prepare(page, everything)
+    writer = Writer(page, RULES)
+    html = writer.blocks(tokens)
+    html = page.vault.sanitize(html + write_notes(writer))
+    check_page(page)
+    if page.faults:
+        raise NotebookFaults(sorted(page.faults, key=lambda fault: fault.line))
+    return Rendered(
+        html=html,
+        contents=tuple(Heading(*heading) for heading in page.headings),
+        anchors=frozenset(page.ids.taken),
+        mentions=tuple(_mention(waiting) for waiting in page.mentions),
+        cited=tuple(page.cited),
+        has_maths=page.has_maths,
+        text=plain_page(everything),
+        unresolved=tuple(Unresolved(*found) for found in page.unresolved),
+    )
+
+
+@cache
+def _in_memory() -> Formulas:
+    return Formulas()
+
+
+def _check_depth(page: Page, tokens: Sequence[Token]) -> None:
+    """Keep a fault where quotes and lists lie so deep in each other that the parser reads no further."""
+    deep = next((token for token in tokens if token.nesting == 1 and token.level >= MAX_NESTING - 1), None)
+    if deep is not None:
+        page.fault(f"quotes and lists lie {MAX_NESTING} deep in each other here; write it flatter", page.first_line)
+
+
+def _mention(waiting: Waiting) -> Mention:
+    """Return a mention with the sentence around it, now that all words of its paragraph are known."""
+    children = waiting.block.children or [waiting.token]
+    text, place, whole = "", (0, 0), []
+    for child in children:
+        start, text = len(text), text + words(child)
+        if child is waiting.token:
+            place = (start, max(start + 1, len(text)))
+        elif child.type in ("maths", "code_inline", "live", "number", "citation"):
+            whole.append((start, len(text)))
+    return Mention(waiting.slug, waiting.anchor, sentence_around(text, place, whole), waiting.line)

@@ -11,7 +11,18 @@ _TAGS = (
     "ins kbd li mark ol p pre q s samp section small span strong sub summary sup table tbody td tfoot th thead tr u ul var"
 )
 TAGS = frozenset(_TAGS.split())
-_EVERYWHERE = {"id", "class", "title", "lang", "dir", "role", "tabindex", "aria-hidden", "aria-label", "aria-labelledby"}
+_EVERYWHERE = {
+    "id",
+    "class",
+    "title",
+    "lang",
+    "dir",
+    "role",
+    "tabindex",
+    "aria-hidden",
+    "aria-label",
+    "aria-labelledby",
+}
 _ATTRIBUTES = {
     "*": _EVERYWHERE,
     "a": {"href", "data-entry", "data-cite"},

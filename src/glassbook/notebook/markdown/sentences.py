@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 
 # A full stop after these does not end a sentence. All in lower case, without the stop itself.
-_ABBREVIATIONS = frozenset(
-    "e.g i.e cf al vs approx ca resp fig figs eq eqs sec secs ch chap chs app tab no nos vol vols pp p ed eds dr prof mr mrs ms st "
-    "jr sr dept univ inc ltd co corp jan feb mar apr jun jul aug sep sept oct nov dec ref refs thm prop def lem cor incl viz"
-    .split()
+_SHORT = (
+    "e.g i.e cf al vs approx ca resp fig figs eq eqs sec secs ch chap chs app tab no nos vol vols pp p ed eds dr prof mr mrs ms "
+    "st jr sr dept univ inc ltd co corp jan feb mar apr jun jul aug sep sept oct nov dec ref refs thm prop def lem cor incl viz"
 )
+_ABBREVIATIONS = frozenset(_SHORT.split())
 _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s+[\"'“‘«(\[$\\]*[^\s\"'“‘«(\[a-zß-öø-ÿ])")
 _LAST_WORD = re.compile(r"[^\s(\[“‘«\"']+$")
 _INITIAL = re.compile(r"(?:[A-Z]\.)*[A-Z]$")

@@ -23,11 +23,11 @@ def read(state: StateInline, silent: bool) -> bool:
     if not silent:
         name, anchor = " ".join(match["name"].split()), (match["anchor"] or "").strip()
         opened = state.push("wiki_open", "", 1)
-        opened.meta = {"name": name, "anchor": anchor, "offset": state.pos, "shown": match["shown"] is not None}
+        opened.meta = {"name": name, "anchor": anchor, "offset": state.pos}
         if match["shown"] is not None:
             _read_shown(state, match.start("shown"), match.end("shown"))
         else:
-            state.push("text", "", 0).content = name or anchor
+            opened.meta["words"] = name or anchor.replace("-", " ")
         state.push("wiki_close", "", -1)
     state.pos = match.end()
     return True
