@@ -19,6 +19,6 @@ def check_page(page: Page) -> None:
     for label, line in page.notes.repeated:
         page.fault(f"the footnote [^{label}] stands here a second time; give it another label", page.first_line + line)
     for label, note in page.notes.by_label.items():
-        if not note.references:
+        if not note.places:
             told = f"nothing in the text refers to the footnote [^{label}]; refer to it or take it out"
             page.fault(told, page.first_line + note.line)

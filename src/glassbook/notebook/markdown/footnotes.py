@@ -18,20 +18,19 @@ class Note:
 
     tokens: list[Token]
     line: int
-    references: int = 0
     number: int = 0
     id: str = ""
     html: str = ""
-    in_margin: bool = False
     places: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Notes:
-    """The footnotes of a text by label, and those that were written twice with their lines."""
+    """The footnotes of a text by label, those that were written twice with their lines, and how many the text met."""
 
     by_label: dict[str, Note] = field(default_factory=dict)
     repeated: list[tuple[str, int]] = field(default_factory=list)
+    met: int = 0
 
 
 def add_footnotes(parser: MarkdownIt) -> None:

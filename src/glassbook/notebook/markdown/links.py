@@ -12,7 +12,7 @@ from glassbook.notebook.markdown.addresses import find_file, sort_address
 from glassbook.notebook.markdown.live_pieces import KINDS
 from glassbook.notebook.markdown.page import Waiting
 from glassbook.notebook.markdown.plain import plain
-from glassbook.notebook.markdown.resolving import Cited, Live, Target
+from glassbook.notebook.markdown.resolving import Live, Target
 from glassbook.notebook.markdown.writer import Rule, Writer, tag
 
 
@@ -107,27 +107,22 @@ def begin_picture(writer: Writer, src: str, alt: str, token: Token) -> str:
 
 
 def write_citation(writer: Writer, token: Token) -> str:
-    """Write the sources between one pair of brackets; those met for the first time stand in full in the margin too."""
+    """Write the sources between one pair of brackets."""
     page, line = writer.page, writer.page.line(token.meta["offset"])
     shown: list[str] = []
     said: list[str] = []
-    notes: list[str] = []
     for key, locator in token.meta["items"]:
         cited = page.ask(partial(page.resolver.citation, key), line)
         if cited is None:
             continue
         where = f", {locator}" if locator else ""
         said.append(cited.short + where)
-        shown.append(f"{tag('a', href=cited.href, data_cite=key)}{escape(cited.short)}</a>{escape(where)}")
-        if key not in page.cited and writer.margin:
-            notes.append(_source_note(cited))
+        shown.append(
+            f"{tag('a', class_='cite', href=cited.href, data_cite=key)}{escape(cited.short)}</a>{escape(where)}"
+        )
         page.cited.setdefault(key)
     token.meta["words"] = f"({'; '.join(said)})"
-    return f'<span class="citation">({"; ".join(shown)})</span>{"".join(notes)}'
-
-
-def _source_note(cited: Cited) -> str:
-    return f'<span class="sidenote source" aria-hidden="true">{escape(cited.full)}</span>'
+    return f'<span class="citation">({"; ".join(shown)})</span>'
 
 
 def write_live(writer: Writer, token: Token) -> str:

@@ -16,9 +16,11 @@ _SPELLINGS = (
     ("\\[", re.compile(r"(?<!\\)\\\]"), True),
 )
 _BLOCKS = tuple((opening, closing) for opening, closing, display in _SPELLINGS if display)
-# A dollar closes after something that is no space, unless a digit follows: "from $5 to $6" is prose.
-_CLOSING_DOLLAR = re.compile(r"(?<![\s\\$])\$(?![0-9$])")
+# The next dollar must close what one opens: after something that is no space, before something that is no digit.
+# Else both are prose, as in "from $5 to $6".
+_DOLLAR = re.compile(r"(?<!\\)\$")
 _OPENING_DOLLAR = re.compile(r"(?<![\w$])\$(?![\s$])")
+_CLOSING_DOLLAR = re.compile(r"(?<![\s$])\$(?![0-9$])")
 
 
 def add_maths(parser: MarkdownIt) -> None:
@@ -59,8 +61,10 @@ def _find_closing(state: StateInline) -> tuple[int, int, int, bool] | None:
             return (start, span[0], span[1], display) if span else None
     if not _OPENING_DOLLAR.match(state.src, state.pos):
         return None
-    span = _next(state, _CLOSING_DOLLAR, state.pos + 2)
-    return (state.pos + 1, span[0], span[1], False) if span else None
+    span = _next(state, _DOLLAR, state.pos + 1)
+    if span is None or not _CLOSING_DOLLAR.match(state.src, span[0]):
+        return None
+    return state.pos + 1, *span, False
 
 
 def _next(state: StateInline, closing: re.Pattern[str], start: int) -> tuple[int, int] | None:

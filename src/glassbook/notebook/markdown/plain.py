@@ -22,7 +22,8 @@ def words(token: Token) -> str:
         case "hardbreak":
             return "\n"
         case "image":
-            return plain(token.children or ())
+            caption = token.meta.get("caption")
+            return "\n".join(filter(None, (plain(token.children or ()), caption and plain(caption.children or ()))))
         case "citation":
             return f"[{'; '.join(key for key, _ in token.meta['items'])}]"
         case _:

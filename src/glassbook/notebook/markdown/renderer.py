@@ -31,7 +31,7 @@ def write_soft_break(writer: Writer, token: Token) -> str:
 def open_paragraph(writer: Writer, token: Token) -> str:
     """Write the opening of a paragraph; one that holds a picture made of blocks is no `p`, which may hold none."""
     if token.hidden or "alone" in token.meta:
-        return '<div class="maths" tabindex="0">' if token.meta.get("alone") == "maths" else ""
+        return '<div class="formula" tabindex="0">' if token.meta.get("alone") == "maths" else ""
     return '<div class="paragraph">' if "blocks" in token.meta else "<p>"
 
 
@@ -45,48 +45,44 @@ def close_paragraph(writer: Writer, token: Token) -> str:
 def open_heading(writer: Writer, token: Token) -> str:
     """Write the opening of a heading with an id that no other place of the page has."""
     page, text = writer.page, token.meta["text"]
-    writer.narrow += 1
     shown = " ".join(plain(text.children or ()).split())
     wanted = slug(shown)
     inside = {
         found for child in text.children or () if child.type == "html_inline" for found in html_tags.ids_of(child)
     }
-    if wanted in inside and page.ids.is_reserved(wanted):
-        page.headings.append((int(token.tag[1]), wanted, shown))
-        return tag(token.tag)
-    made = page.ids.make(wanted)
+    own = wanted in inside and page.ids.is_reserved(wanted)
+    made = wanted if own else page.ids.make(wanted)
     page.headings.append((int(token.tag[1]), made, shown))
-    return tag(token.tag, id=made)
+    return tag(token.tag) if own else tag(token.tag, id=made)
 
 
-def close_narrow(writer: Writer, token: Token) -> str:
-    """Write the end of a heading or of the title of a callout."""
-    writer.narrow -= 1
-    return plain_tag(token)
+def close_heading(writer: Writer, token: Token) -> str:
+    """Write the end of a heading with a link to it, for those who want to point others there."""
+    _, made, shown = writer.page.headings[-1]
+    link = tag("a", class_="anchor", href="#" + made, aria_label=f"Link to the section {shown}")
+    return f" {link}#</a>{plain_tag(token)}"
 
 
 def write_fence(writer: Writer, token: Token) -> str:
     """Write a block of code in the language that its first line names."""
     language = token.info.split()[0].lower() if token.info.split() else ""
-    named = {"data_language": language} if language else {}
-    return f"{tag('pre', tabindex='0', **named)}<code>{highlighted(token.content, language)}</code></pre>\n"
+    bar = f'<div class="code-bar"><span>{escape(language)}</span></div>' if language not in ("", "text") else ""
+    return f'<div class="code"><pre tabindex="0"><code>{highlighted(token.content, language)}</code></pre>{bar}</div>\n'
 
 
 def write_formula(writer: Writer, token: Token) -> str:
     """Write a formula on lines of its own."""
     line = writer.page.first_line + (token.map or [0])[0]
-    return f'<div class="maths" tabindex="0">{writer.page.formula(token.content, True, line)}</div>\n'
+    return f'<div class="formula" tabindex="0">{writer.page.formula(token.content, True, line)}</div>\n'
 
 
 def open_table(writer: Writer, token: Token) -> str:
     """Write the opening of a table, in a box that may scroll where the page is narrow."""
-    writer.narrow += 1
-    return '<div class="table" role="group" aria-label="Table" tabindex="0"><table>\n'
+    return '<div class="scroll" role="group" aria-label="Table" tabindex="0"><table>\n'
 
 
 def close_table(writer: Writer, token: Token) -> str:
     """Write the end of a table."""
-    writer.narrow -= 1
     return "</table></div>\n"
 
 
@@ -101,8 +97,8 @@ def open_item(writer: Writer, token: Token) -> str:
     state = token.meta.get("task")
     if state is None:
         return "<li>"
-    mark = tag("span", class_="task-mark", role="img", aria_label=state)
-    return f'<li class="task">{mark}{"☑" if state == "done" else "☐"}</span> '
+    checked = {"checked": ""} if state == "done" else {}
+    return "<li>" + tag("input", type="checkbox", disabled="", aria_label=state, **checked)
 
 
 def open_callout(writer: Writer, token: Token) -> str:
@@ -112,7 +108,6 @@ def open_callout(writer: Writer, token: Token) -> str:
 
 def open_callout_title(writer: Writer, token: Token) -> str:
     """Write the opening of a callout's first line."""
-    writer.narrow += 1
     return '<p class="callout-title">'
 
 
@@ -124,7 +119,7 @@ RULES: dict[str, Rule] = {
     "paragraph_open": open_paragraph,
     "paragraph_close": close_paragraph,
     "heading_open": open_heading,
-    "heading_close": close_narrow,
+    "heading_close": close_heading,
     "fence": write_fence,
     "code_block": write_fence,
     "maths_block": write_formula,
@@ -135,7 +130,6 @@ RULES: dict[str, Rule] = {
     "list_item_open": open_item,
     "callout_open": open_callout,
     "callout_title_open": open_callout_title,
-    "callout_title_close": close_narrow,
     **html_tags.RULES,
     **links.RULES,
     **notes.RULES,

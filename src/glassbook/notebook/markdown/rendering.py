@@ -10,7 +10,7 @@ from glassbook.notebook.faults import NotebookFaults
 from glassbook.notebook.markdown.checking import check_page
 from glassbook.notebook.markdown.html_tags import prepare
 from glassbook.notebook.markdown.katex import Formulas
-from glassbook.notebook.markdown.notes import write_notes
+from glassbook.notebook.markdown.notes import notes_in_order, write_notes
 from glassbook.notebook.markdown.page import Page, Waiting
 from glassbook.notebook.markdown.parser import MAX_NESTING, notebook_parser
 from glassbook.notebook.markdown.plain import plain_page, words
@@ -83,7 +83,8 @@ def render(
     `formulas` sets maths and may keep it on disk; without it formulas are kept in memory. Every fault of the text is raised
     at once, as NotebookFaults.
     """
-    parser, env = notebook_parser(), {}
+    parser = notebook_parser()
+    env: dict[str, Any] = {}
     tokens = parser.parse(body, env)
     page = Page(resolver, formulas or _in_memory(), path, first_line, notes=env["notes"])
     everything = [*tokens, *(token for note in page.notes.by_label.values() for token in note.tokens)]
@@ -102,7 +103,7 @@ def render(
         mentions=tuple(_mention(waiting) for waiting in page.mentions),
         cited=tuple(page.cited),
         has_maths=page.has_maths,
-        text=plain_page(everything),
+        text=plain_page([*tokens, *notes_in_order(page.notes)]),
         unresolved=tuple(Unresolved(*found) for found in page.unresolved),
     )
 

@@ -7,7 +7,7 @@ import nh3
 from markupsafe import Markup
 
 _TAGS = (
-    "a abbr b blockquote br caption cite code dd del details dfn div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr i img "
+    "a abbr b blockquote br caption cite code dd del details dfn div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr i img input "
     "ins kbd li mark ol p pre q s samp section small span strong sub summary sup table tbody td tfoot th thead tr u ul var"
 )
 TAGS = frozenset(_TAGS.split())
@@ -28,6 +28,7 @@ _ATTRIBUTES = {
     "a": {"href", "data-entry", "data-cite"},
     "details": {"open"},
     "img": {"src", "alt", "width", "height", "loading", "decoding"},
+    "input": {"type", "checked", "disabled"},
     "ol": {"start"},
     "span": {"data-piece"},
     "td": {"colspan", "rowspan"},

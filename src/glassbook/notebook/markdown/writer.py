@@ -13,24 +13,17 @@ Rule = Callable[["Writer", Token], str]
 class Writer:
     """One pass over tokens of a page.
 
-    `closers` are the ends of the links and raw tags that are open at this moment. `narrow` counts the tables, headings and
-    other notes around the text here, within which no note may stand in the margin.
+    `closers` are the ends of the links and raw tags that are open at this moment.
     """
 
-    def __init__(self, page: Page, rules: Mapping[str, Rule], *, narrow: int = 0) -> None:
+    def __init__(self, page: Page, rules: Mapping[str, Rule]) -> None:
         self.page = page
         self.closers: list[str] = []
-        self.narrow = narrow
         self._rules = rules
-
-    @property
-    def margin(self) -> bool:
-        """Return whether a note may stand beside the text here."""
-        return not self.narrow and not self.closers
 
     def within(self) -> "Writer":
         """Return a writer of the same page for a text that stands within another, such as a note."""
-        return Writer(self.page, self._rules, narrow=1)
+        return Writer(self.page, self._rules)
 
     def blocks(self, tokens: Iterable[Token]) -> str:
         """Return the HTML of `tokens`."""
