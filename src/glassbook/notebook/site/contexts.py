@@ -178,7 +178,7 @@ class ListContext:
 
     parts: tuple[Part, ...]
     events: tuple[Event, ...] = ()
-    map: Markup = Markup("")
+    map: Markup | None = None
 
 
 @dataclass(frozen=True, slots=True)
