@@ -56,6 +56,11 @@ class Notebook:
         near = get_close_matches(spoken(name), self._spelled, n=1, cutoff=0.7)
         return self._spelled[near[0]] if near else None
 
+    def hint_for_key(self, key: str) -> str:
+        """Return the end of a sentence that names the citation key spelled most like `key`, or nothing."""
+        near = get_close_matches(key, self.references, n=1)
+        return f"; did you mean '{near[0]}'?" if near else "; add it there"
+
     @cached_property
     def _names(self) -> dict[str, Entry]:
         """Return every name in its plain form; a slug wins over a title, a title over an alias."""

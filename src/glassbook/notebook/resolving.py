@@ -1,0 +1,127 @@
+"""What a text asks of the notebook is answered here, and every question is kept with its answer.
+
+A rendered text holds as long as each of its questions would be answered as before: that is how a build knows what to render
+again after an edit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from posixpath import normpath, relpath
+from typing import Protocol, TypeVar
+from urllib.parse import unquote
+
+from glassbook.core.errors import GlassbookError
+from glassbook.files.hashes import hash_json
+from glassbook.notebook.entries import Entry
+from glassbook.notebook.faults import NotebookError
+from glassbook.notebook.markdown.resolving import Cited, Live, Piece, Target
+from glassbook.notebook.notebook import ENTRIES_FOLDER, Notebook
+
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg")
+Question = tuple[str, ...]
+Answer = TypeVar("Answer", Target, Cited, Piece, Target | None)
+
+
+class Measured(Protocol):
+    """What shows numbers, pictures and tables of runs in a text; every address is as seen from an entry's page."""
+
+    def claim(self, key: str) -> Piece: ...
+    def view(self, key: str) -> Piece: ...
+    def study(self, key: str) -> Piece: ...
+    def number(self, place: str, field: str, text: str) -> Piece: ...
+    def picture(self, address: str) -> Piece: ...
+
+
+@dataclass
+class EntryResolver:
+    """Answers what the text of one entry asks. `files` collects the pictures that it shows, by their address on the site."""
+
+    notebook: Notebook
+    measured: Measured
+    asking: Entry
+    asked: dict[Question, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+
+    def entry(self, name: str, anchor: str = "") -> Target:
+        """Return the public entry of this name; raise NotebookError with the nearest name for one that there is not."""
+        return self._kept(("entry", name, anchor), self._entry(name, anchor))
+
+    def file(self, path: str) -> Target | None:
+        """Return where a relative link leads: to the page of another entry, or to a picture below `entries`; else None."""
+        return self._kept(("file", path), self._file(path))
+
+    def citation(self, key: str) -> Cited:
+        """Return a reference; raise NotebookError with the nearest key for one that no bibliography holds."""
+        reference = self.notebook.references.get(key)
+        if reference is None:
+            raise NotebookError(
+                f"nothing is cited as '{key}' in {ENTRIES_FOLDER}/refs.bib{self.notebook.hint_for_key(key)}"
+            )
+        return self._kept(("citation", key), Cited(key, reference.short, reference.full, f"#ref-{key}"))
+
+    def live(self, what: Live, key: str) -> Piece:
+        """Return the number, picture or table of a run."""
+        ask = {"claim": self.measured.claim, "view": self.measured.view, "study": self.measured.study}[what]
+        return self._kept(("live", what, key), ask(key))
+
+    def number(self, place: str, field: str, text: str) -> Piece:
+        """Return a number that its run has; raise NotebookError where it has another one."""
+        return self._kept(("number", place, field, text), self.measured.number(place, field, text))
+
+    def picture(self, address: str) -> Piece:
+        """Return the picture of a View."""
+        return self._kept(("picture", address), self.measured.picture(address))
+
+    def _kept(self, question: Question, answer: Answer) -> Answer:
+        self.asked[question] = digest(answer)
+        return answer
+
+    def _entry(self, name: str, anchor: str) -> Target:
+        found = self.notebook.find(name)
+        if found is None or found.private:
+            near = self.notebook.nearest(name)
+            hint = f"did you mean '{near}'?" if near else "write it, or link to its source"
+            raise NotebookError(f"no entry is called '{name}'; {hint}")
+        return self._target(found, anchor)
+
+    def _target(self, entry: Entry, anchor: str) -> Target:
+        href = relpath(entry.address, PurePosixPath(self.asking.address).parent)
+        return Target(f"{href}#{anchor}" if anchor else href, entry.title, entry.slug, entry.definition)
+
+    def _file(self, path: str) -> Target | None:
+        plain, _, anchor = path.partition("#")
+        place = normpath(PurePosixPath(self.asking.folder, unquote(plain)))
+        if path.startswith("/") or place.startswith(".."):
+            return None
+        if place.endswith(".md"):
+            found = next((one for one in self.notebook.public if f"{one.folder}/{one.path.name}" == place), None)
+            return self._target(found, anchor) if found else None
+        return self._picture(place)
+
+    def _picture(self, place: str) -> Target | None:
+        below = (self.notebook.root / ENTRIES_FOLDER).resolve()
+        file = below / place
+        if not place.lower().endswith(PICTURES) or not file.is_file() or not file.resolve().is_relative_to(below):
+            return None
+        address = place if place.startswith("assets/") else f"assets/{place}"
+        self.files[address] = file
+        return Target(relpath(address, PurePosixPath(self.asking.address).parent), file.name)
+
+
+def digest(answer: Target | Cited | Piece | None) -> str:
+    """Return a checksum of an answer."""
+    return "" if answer is None else hash_json(asdict(answer))
+
+
+def still_holds(resolver: EntryResolver, asked: Mapping[Question, str]) -> bool:
+    """Return whether every question would be answered as it was."""
+    return all(_again(resolver, question) == was for question, was in asked.items())
+
+
+def _again(resolver: EntryResolver, question: Sequence[str]) -> str | None:
+    what, *arguments = question
+    try:
+        return digest(getattr(resolver, what)(*arguments))
+    except GlassbookError:
+        return None
