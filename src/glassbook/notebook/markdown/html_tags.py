@@ -141,12 +141,10 @@ def _embedded(writer: Writer, event: Tag, token: Token) -> str:
 
 
 def _until_closed(events: Sequence[Event], number: int) -> Sequence[Event]:
-    """Return what lies between the tag at `number` and the one that closes it, or the end of the block."""
-    opening = events[number]
-    name = opening.name if isinstance(opening, Tag) else ""
+    """Return what lies between the heading at `number` and its end, the next heading or the end of the block."""
     for later in range(number + 1, len(events)):
         event = events[later]
-        if isinstance(event, Tag) and event.closing and event.name == name:
+        if isinstance(event, Tag) and event.name in SECTIONING:
             return events[number + 1 : later]
     return events[number + 1 :]
 

@@ -47,12 +47,20 @@ class Page:
     local_links: list[tuple[str, int]] = field(default_factory=list)
     has_maths: bool = False
     block: Token | None = None
+    counted: tuple[Token | None, int, int] = (None, 0, 0)
 
     def line(self, offset: int = 0) -> int:
         """Return the line of the file on which the character `offset` of the present paragraph stands."""
-        if self.block is None or self.block.map is None:
+        block = self.block
+        if block is None or block.map is None:
             return self.first_line
-        return self.first_line + self.block.map[0] + self.block.content.count("\n", 0, offset)
+        # Counted on from where the last answer ended, since a long paragraph may ask thousands of times.
+        last, start, count = self.counted
+        if last is not block or offset < start:
+            start = count = 0
+        count += block.content.count("\n", start, offset)
+        self.counted = (block, offset, count)
+        return self.first_line + block.map[0] + count
 
     def ask(self, question: Callable[[], T], line: int) -> T | None:
         """Return the answer; where there is none, None, and the fault is kept with its place to be told with all others."""

@@ -16,7 +16,7 @@ from glassbook.notebook.markdown.parser import MAX_NESTING, notebook_parser
 from glassbook.notebook.markdown.plain import plain_page, words
 from glassbook.notebook.markdown.renderer import RULES
 from glassbook.notebook.markdown.resolving import Cited, Live, Piece, Resolver, Target
-from glassbook.notebook.markdown.sentences import sentence_around
+from glassbook.notebook.markdown.sentences import Sentences
 from glassbook.notebook.markdown.writer import Writer
 
 __all__ = [
@@ -31,6 +31,9 @@ __all__ = [
     "Unresolved",
     "render",
 ]
+
+# Nothing within these ends a sentence.
+_WHOLE = frozenset({"maths", "code_inline", "live", "number", "citation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def render(
         html=html,
         contents=tuple(Heading(*heading) for heading in page.headings),
         anchors=frozenset(page.ids.taken),
-        mentions=tuple(_mention(waiting) for waiting in page.mentions),
+        mentions=_mentions(page.mentions),
         cited=tuple(page.cited),
         has_maths=page.has_maths,
         text=plain_page([*tokens, *notes_in_order(page.notes)]),
@@ -120,14 +123,29 @@ def _check_depth(page: Page, tokens: Sequence[Token]) -> None:
         page.fault(f"quotes and lists lie {MAX_NESTING} deep in each other here; write it flatter", page.first_line)
 
 
-def _mention(waiting: Waiting) -> Mention:
-    """Return a mention with the sentence around it, now that all words of its paragraph are known."""
-    children = waiting.block.children or [waiting.token]
-    text, place, whole = "", (0, 0), []
+def _mentions(waiting: Sequence[Waiting]) -> tuple[Mention, ...]:
+    """Return mentions with the sentences around them, now that all words of their paragraphs are known."""
+    known: dict[int, tuple[Sentences, dict[int, tuple[int, int]]]] = {}
+    found: list[Mention] = []
+    for one in waiting:
+        if id(one.block) not in known:
+            known[id(one.block)] = _sentences(one.block.children or [one.token])
+        sentences, places = known[id(one.block)]
+        sentence = sentences.around(places.get(id(one.token), (0, 1)))
+        found.append(Mention(one.slug, one.anchor, sentence, one.line))
+    return tuple(found)
+
+
+def _sentences(children: Sequence[Token]) -> tuple[Sentences, dict[int, tuple[int, int]]]:
+    """Return the sentences of a paragraph and where in its plain words each of its tokens stands."""
+    parts: list[str] = []
+    places: dict[int, tuple[int, int]] = {}
+    whole: list[tuple[int, int]] = []
+    length = 0
     for child in children:
-        start, text = len(text), text + words(child)
-        if child is waiting.token:
-            place = (start, max(start + 1, len(text)))
-        elif child.type in ("maths", "code_inline", "live", "number", "citation"):
-            whole.append((start, len(text)))
-    return Mention(waiting.slug, waiting.anchor, sentence_around(text, place, whole), waiting.line)
+        parts.append(words(child))
+        places[id(child)] = (length, max(length + 1, length + len(parts[-1])))
+        if child.type in _WHOLE:
+            whole.append((length, length + len(parts[-1])))
+        length += len(parts[-1])
+    return Sentences("".join(parts), whole), places
