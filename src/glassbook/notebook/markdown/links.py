@@ -35,8 +35,10 @@ def begin_link(writer: Writer, href: str, title: str, token: Token) -> str:
     target = find_file(page, address.href, line) if address.kind == "file" else None
     if target is not None:
         return _to_target(writer, target, token, line, extra)
-    page.missing(href, str(token.meta.get("label", "")), line)
-    writer.closers[-1] = f' <span class="address">({escape(href)})</span></span>'
+    label = str(token.meta.get("label", ""))
+    page.missing(href, label, line)
+    said = f' <span class="address">({escape(href)})</span>' if href not in ("", label) else ""
+    writer.closers[-1] = f"{said}</span>"
     return '<span class="unresolved">'
 
 

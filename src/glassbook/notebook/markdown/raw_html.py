@@ -24,7 +24,7 @@ _NO_TEXT = ("script", "style")
 # No longer tag is read, so that hostile text cannot make this slow.
 _TAG = re.compile(
     r"<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<![^>]*>"
-    r"|<(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9-]{0,30}+)(?P<attributes>(?>[^\"'<>]|\"[^\"<>]*\"|'[^'<>]*'){0,4000}+)>",
+    r"|<(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9-]{0,30}+)(?P<attributes>(?>[^\"'<>]{1,1000}+|\"[^\"]{0,2000}+\"|'[^']{0,2000}+'){0,200}+)>",
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(
