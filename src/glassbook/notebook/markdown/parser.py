@@ -31,7 +31,7 @@ def commonmark() -> MarkdownIt:
 
 
 def _open_quote(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return "<blockquote>\n"
+    return renderer.renderToken(tokens, index, options, env).rstrip("\n") + "\n"
 
 
 @cache

@@ -1,7 +1,7 @@
 """What a text asks of the notebook around it, and what it is answered."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from markupsafe import Markup
 
@@ -36,6 +36,7 @@ class Piece:
     text: str
 
 
+@runtime_checkable
 class Resolver(Protocol):
     """Every question a text asks. An answer that cannot be given is a NotebookError naming the nearest right name."""
 
