@@ -158,6 +158,11 @@ class Event:
     label: str
     says: str = ""
 
+    @property
+    def month(self) -> str:
+        """Return year and month of the day."""
+        return self.date[:7]
+
 
 @dataclass(frozen=True, slots=True)
 class HomeContext:
