@@ -1,0 +1,155 @@
+"""The pages of runs: where every measured number leads, and from where it can be measured again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from glassbook.notebook.kept import KeptRun, Place
+from glassbook.notebook.live import Measurements, claim_block
+from glassbook.notebook.markdown import Heading
+from glassbook.views.markup import data_table, element, join
+from glassbook.views.numbers import spell
+
+_METRICS_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """The page of one run, or of the runs of one study at one size: its address, what heads it, and its text."""
+
+    address: str
+    title: str
+    summary: str
+    date: str
+    body: Markup
+    contents: tuple[Heading, ...]
+
+
+def run_pages(measured: Measurements) -> list[RunPage]:
+    """Return a page for the kept results of every study at every size, and for every pinned run."""
+    return [
+        *(_of_place(place) for place in measured.places.values()),
+        *(_of_run(run) for run in measured.runs.values()),
+    ]
+
+
+def _of_place(place: Place) -> RunPage:
+    claims = [_claim(place, name) for name in place.judgements]
+    seeds = list(place.records)
+    first = place.records[seeds[0]]
+    python = f'import glassbook as gb\n\nstudy = gb.studies.find("{place.study}")\nrun = study.run(size="{place.size}", seed=0)'
+    commands = f"glassbook study run {place.study} --size {place.size}\nglassbook study report {place.study} --size {place.size}"
+    parts = [
+        ("claims", "The claims", join(*claims)),
+        ("again", "Measured again", join(_code(commands), _code(python))),
+        ("asked", "What was asked", _table({**_flat(first["asked"]["config"].get("settings", {}))})),
+        ("on-what", "On what", _on_what(first)),
+        ("runs", "The runs", _runs(place.records)),
+    ]
+    whole = f"Every claim of the study that was judged at size {place.size}, with what it rests on and how it was made."
+    title = f"Runs of {place.study}, size {place.size}"
+    return RunPage(place.address, title, whole, place.date, _body(parts), _contents(parts))
+
+
+def _of_run(run: KeptRun) -> RunPage:
+    record = run.record
+    command = " ".join(str(word) for word in record["asked"]["command"])
+    shown = [Markup(view.html()) for view in run.views().values()]
+    parts = [
+        ("again", "Measured again", _code(command)),
+        ("asked", "What was asked", _table({"seed": record["asked"]["seed"], **_flat(record["asked"]["config"])})),
+        ("on-what", "On what", _on_what(record)),
+        ("cost", "What it cost", _cost(record)),
+        ("pictures", "Its pictures", join(*shown)),
+    ]
+    kept = [part for part in parts if part[2]]
+    summary = f"A run of kind {record['kind']}, {record['status']}."
+    return RunPage(run.address, run.id, summary, str(record["started"])[:10], _body(kept), _contents(kept))
+
+
+def _claim(place: Place, name: str) -> Markup:
+    """Return one claim with its paper, baseline, control and every seed, under the id that numbers lead to."""
+    claim, judged = place.claim(name)
+    rows = {
+        "why this verdict": judged.because,
+        "bar": f"{claim.direction} {claim.bar}",
+        f"baseline: {claim.baseline.says}": spell(judged.baseline.estimate),
+        f"control that should fail: {claim.control.says}": spell(judged.control.estimate),
+        **{f"seed {seed}": spell(value) for seed, value in judged.each_seed.items()},
+    }
+    if claim.paper and claim.paper.checked and claim.paper.value is not None:
+        said = f"{spell(claim.paper.value)} ({', '.join(part for part in (claim.paper.where, claim.paper.setting) if part)})"
+        rows = {"the paper": said, **rows}
+    more = element("details", element("summary", "Paper, bar, control and every seed"), _table(rows))
+    return element("div", claim_block(place, claim, judged, "#again", "h3"), more, id=name, class_="claim-whole")
+
+
+def _on_what(record: Mapping[str, Any]) -> Markup:
+    """Return weights, data, code, versions and machine of a run."""
+    weights = record.get("weights") or {}
+    hardware = record.get("hardware") or {}
+    rows = {
+        "weights": ", ".join(str(weights[name]) for name in ("name", "quantization", "dtype") if weights.get(name)),
+        "fingerprint of the weights": weights.get("fingerprint", ""),
+        **{f"data: {row['name']}": f"{spell(row['rows'])} rows, {row['sha256']}" for row in record.get("data") or ()},
+        "hash of the code": (record.get("code") or {}).get("sha256", ""),
+        **{f"version of {name}": version for name, version in (record.get("versions") or {}).items()},
+        **{str(name): value for name, value in hardware.items()},
+    }
+    return _table(rows)
+
+
+def _runs(records: Mapping[int, Mapping[str, Any]]) -> Markup:
+    rows = [
+        (str(seed), str(record["id"]), str(record["started"])[:19], _minutes(record))
+        for seed, record in records.items()
+    ]
+    return data_table(("Seed", "Run", "Begun", "Took"), rows, "The runs")
+
+
+def _cost(record: Mapping[str, Any]) -> Markup | None:
+    cost = record.get("cost")
+    if not cost:
+        return None
+    parts = [cost["total"] | {"part": "in all"}, *cost["parts"]]
+    rows = [(str(one.get("part")), f"{one['wall_s']:.1f}", f"{one.get('cpu_s') or 0:.1f}") for one in parts]
+    return data_table(("Part", "Wall, s", "Processor, s"), rows, "What the run cost")
+
+
+def _minutes(record: Mapping[str, Any]) -> str:
+    cost = record.get("cost")
+    return f"{cost['total']['wall_s'] / 60:.1f} min" if cost else ""
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return nested settings as one row each, named by their way: `optimizer.lr`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        way = f"{before}{name}"
+        found |= _flat(value, f"{way}.") if isinstance(value, Mapping) else {way: value}
+    return found
+
+
+def _table(rows: Mapping[str, Any]) -> Markup:
+    said = [(name, _said(value)) for name, value in rows.items() if value not in ("", None, [], {})]
+    return data_table(("What", "Value"), said[:_METRICS_SHOWN], "Facts of the run") if said else Markup("")
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value))
+    return str(value)
+
+
+def _code(text: str) -> Markup:
+    return element("pre", element("code", text))
+
+
+def _body(parts: Sequence[tuple[str, str, Markup | None]]) -> Markup:
+    return join(*(join(element("h2", heading, id=name), content) for name, heading, content in parts))
+
+
+def _contents(parts: Sequence[tuple[str, str, Markup | None]]) -> tuple[Heading, ...]:
+    return tuple(Heading(2, name, heading) for name, heading, _ in parts)
