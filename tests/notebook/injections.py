@@ -4,9 +4,9 @@
 summaries, tags, names of files, fields of a bibliography, words searched for. Each tries to call `alert`.
 """
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from urllib.parse import unquote
 
 import nh3
 
@@ -275,8 +275,10 @@ def _threats_of(name: str, attributes: list[tuple[str, str]]) -> Iterator[str]:
     if name in _FORBIDDEN:
         yield f"<{name}>"
     for key, value in attributes:
-        tight = "".join(character for character in unquote(value) if character > " ").lower()
-        scheme = tight.partition(":")[0] if ":" in tight.split("/")[0].split("?")[0].split("#")[0] else ""
+        # As browsers read an address: blanks before it, and tabs and new lines anywhere in it, do not count.
+        tight = re.sub(r"^[\x00-\x20]+|[\t\n\r]", "", value).lower()
+        named = re.match(r"([a-z][a-z0-9+.-]*):", tight)
+        scheme = named[1] if named else ""
         acts = key.startswith("on") or key in ("srcdoc", "data-piece", "autofocus", "http-equiv")
         if acts or (key in _ADDRESSES and scheme and scheme not in _SCHEMES):
             yield f"<{name} {key}={value!r}>"

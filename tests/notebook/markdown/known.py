@@ -15,6 +15,7 @@ T = TypeVar("T")
 ENTRIES = {
     "gpt-2": Target("../terms/gpt-2.html", "GPT-2", "gpt-2", "A language model of 2019."),
     "pca": Target("../terms/pca.html", "Principal components", "pca", "Directions of most variance."),
+    "activation-steering": Target("../terms/activation-steering.html", "Activation steering", "activation-steering"),
     "x": Target("../terms/x.html", "X", "x"),
 }
 SOURCES = {
