@@ -14,7 +14,7 @@ def check_page(page: Page) -> None:
         name = anchor.partition(_TO_WORDS)[0]
         if name and name not in page.ids.taken:
             near = get_close_matches(name, sorted(page.ids.taken), n=1)
-            hint = f"did you mean '#{near[0]}'?" if near else "its headings and ids give it none"
+            hint = f"did you mean '#{near[0]}'?" if near else "correct the link, or give that place an id"
             page.fault(f"no place on this page is called '#{name}'; {hint}", line)
     for label, line in page.notes.repeated:
         page.fault(f"the footnote [^{label}] stands here a second time; give it another label", page.first_line + line)

@@ -134,7 +134,7 @@ def write_live(writer: Writer, token: Token) -> str:
     if what not in KINDS:
         near = (get_close_matches(what.lower(), KINDS, n=1) or KINDS)[0]
         page.fault(
-            f"no live piece is called '{what}'; did you mean '{near}'? Text to be shown as it is goes between backticks",
+            f"no live piece is called '{what}'; did you mean '{near}'? Plain text goes between backticks",
             line,
         )
         return ""
