@@ -30,6 +30,7 @@ VERBS = {
     "study": "study",
     "verify": "verify",
     "runs": "runs",
+    "new": "new",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""
 
