@@ -1,0 +1,192 @@
+"""The text of the new entries, cut out of the source line by line; what stays is the page, with links to what went."""
+
+import html
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from glassbook.notebook.importing.carrying import Carried
+from glassbook.notebook.importing.deciding import Piece
+from glassbook.notebook.importing.leads import plain_ids
+from glassbook.notebook.importing.outline import Heading, headings, marker
+from glassbook.notebook.importing.plan import PagePlan, Planned
+
+BEGIN, END = "<!-- moved -->", "<!-- /moved -->"
+"""What stands around the links from an old page to its parts; nothing between them was in the source."""
+
+MOVED = re.compile(rf"^{re.escape(BEGIN)}\n.*?^{re.escape(END)}$\n?", re.MULTILINE | re.DOTALL)
+_ATX = re.compile(r"^( {0,3})(#{1,6})(?=[ \t]|$)")
+_SPECIAL = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_{}[]<>#$|~^@!&"}
+
+
+def cut(plan: PagePlan, lines: Sequence[str], carried: Carried, dedent: bool) -> list[str]:
+    """Return the text of each entry of a page, the page itself last.
+
+    `lines` are those of the page with their addresses changed. Without `dedent` a list item stays a list item.
+    """
+    bodies = []
+    for index, entry in enumerate(plan.entries):
+        lost = carried.lost.get(index, frozenset())
+        kept = _piece(plan, entry, lines, lost, dedent) if entry.piece is not None else _page(plan, lines, lost)
+        parts = [kept, *(_flush(lines[start:end]) for start, end in carried.gained.get(index, ()))]
+        bodies.append("\n".join(filter(None, map(_trimmed, parts))))
+    return bodies
+
+
+def _piece(plan: PagePlan, entry: Planned, lines: Sequence[str], lost: frozenset[int], dedent: bool) -> list[str]:
+    piece = entry.piece
+    if piece is None:
+        return []
+    if piece.is_item:
+        kept = [lines[at] for at in range(piece.start, piece.end) if at not in lost]
+        return _without_marker(kept) if dedent and marker(kept[0]) else kept
+    start, top = piece.start, []
+    if piece.heading is not None and piece.kept_ids is not None:
+        start = piece.heading.end
+        top = [_spans(piece.kept_ids), ""] if piece.kept_ids else []
+    raised = _raised(plan, piece, lines, start)
+    kept = [raised[at - start] for at in range(start, piece.end) if at not in lost]
+    return top + (_trimmed(kept).split("\n") if top else kept)
+
+
+def _raised(plan: PagePlan, piece: Piece, lines: Sequence[str], start: int) -> list[str]:
+    """Return the lines of a section with its headings so many levels higher that the first of them is of the second."""
+    inside = [heading for heading in headings(plan.page) if start <= heading.start < piece.end]
+    kept = list(lines[start : piece.end])
+    if not inside or not all(_ATX.match(lines[heading.start]) for heading in inside):
+        return kept
+    by = min(heading.level for heading in inside) - 2
+    for heading in inside if by > 0 else []:
+        kept[heading.start - start] = _ATX.sub(lambda match: match[1] + match[2][by:], kept[heading.start - start])
+    return kept
+
+
+def _without_marker(lines: list[str]) -> list[str]:
+    """Return the content of a list item."""
+    first = marker(lines[0])
+    if first is None:
+        return lines
+    before = lines[0][: first.end()].expandtabs(4)
+    width = len(before)
+    if not lines[0][first.end() :].strip() or width - len(first["indent"] + first["marker"]) > 4:
+        width = len(first["indent"] + first["marker"]) + 1
+    content = (before + lines[0][first.end() :])[width:]
+    return [content, *(_less_indent(line, width) for line in lines[1:])]
+
+
+def _less_indent(line: str, width: int) -> str:
+    rest = line.lstrip(" \t")
+    indent = line[: len(line) - len(rest)].expandtabs(4)
+    return indent[min(width, len(indent)) :] + rest
+
+
+def _flush(lines: Sequence[str]) -> list[str]:
+    """Return lines without the indent of the first."""
+    indent = len(lines[0]) - len(lines[0].lstrip(" "))
+    return [_less_indent(line, indent) for line in lines]
+
+
+def _page(plan: PagePlan, lines: Sequence[str], lost: frozenset[int]) -> list[str]:
+    """Return what stays of a page, with links where something was cut out."""
+    rest = len(plan.entries) - 1
+    kept: list[str] = []
+    moved: list[Planned] = []
+    at = _after_title(plan)
+    aliases = _aliases(plan)
+    if plan.title_heading is not None:
+        kept += _title_ids(plan, plan.title_heading)
+    while at < len(lines):
+        owner = plan.owners[at]
+        if owner != rest:
+            piece = plan.entries[owner].piece
+            moved.append(plan.entries[owner])
+            at = piece.end if piece is not None else at + 1
+            continue
+        if moved and lines[at].strip():
+            kept += _block(_links(plan, moved))
+            moved = []
+        if at in aliases:
+            kept += _block([_anchors(aliases[at])])
+        if at not in lost:
+            kept.append(lines[at])
+        at += 1
+    return kept + (_block(_links(plan, moved)) if moved else [])
+
+
+def _after_title(plan: PagePlan) -> int:
+    """Return the line after the heading that is the page's title, 0 where none is."""
+    return plan.title_heading.end if plan.title_heading is not None else 0
+
+
+def _block(lines: list[str]) -> list[str]:
+    return ["", BEGIN, *lines, END, ""]
+
+
+def _links(plan: PagePlan, moved: list[Planned]) -> list[str]:
+    """Return a list of links to entries, with the old ids of each and of all within it."""
+    lines = []
+    for entry in moved:
+        piece = entry.piece
+        if piece is None:
+            continue
+        found = [anchor for anchor in plan.anchors.values() if piece.start <= anchor.line < piece.end]
+        first = piece.heading.end if piece.heading is not None else piece.start + 1
+        own = [anchor.id for anchor in found if anchor.line < first]
+        lines.append(f"- {_anchors(own)}[{_literal(entry.title)}]({entry.address})")
+        rest: dict[tuple[str, str], list[str]] = {}
+        for anchor in found:
+            if anchor.line >= first:
+                place = plan.place(anchor)[1]
+                words = anchor.heading.text if anchor.heading is not None else anchor.id
+                rest.setdefault((place, words), []).append(anchor.id)
+        for (place, words), ids in rest.items():
+            target = f"{entry.address}#{_quoted(place)}" if place else entry.address
+            lines.append(f"  - {_anchors(ids)}[{_literal(words) or 'here'}]({target})")
+    return lines
+
+
+def _aliases(plan: PagePlan) -> dict[int, list[str]]:
+    """Return the old ids of headings that stay and are called otherwise by the notebook, by the line of their block."""
+    aliases: dict[int, list[str]] = {}
+    blocks = sorted({token.map[0] for token in plan.page.tokens if token.level == 0 and token.map})
+    for anchor in plan.anchors.values():
+        heading = anchor.heading
+        if plan.owner(anchor.line) is not plan.rest or anchor.id in plan.rest.ids or heading is None:
+            continue
+        if heading != plan.title_heading:
+            start = blocks[bisect_right(blocks, heading.start) - 1]
+            aliases.setdefault(start if plan.owner(start) is plan.rest else heading.start, []).append(anchor.id)
+    return aliases
+
+
+def _title_ids(plan: PagePlan, heading: Heading) -> list[str]:
+    """Return the ids of the heading that became the page's title: its own, and those that renderers gave it."""
+    own = plain_ids(heading) or []
+    made = [anchor.id for anchor in plan.anchors.values() if anchor.heading == heading and anchor.id not in own]
+    return ([_spans(own), ""] if own else []) + (_block([_anchors(made)]) if made else [])
+
+
+def _spans(ids: Sequence[str]) -> str:
+    return "".join(f'<span id="{html.escape(name)}"></span>' for name in ids)
+
+
+def _anchors(ids: Sequence[str]) -> str:
+    return "".join(f'<a id="{html.escape(name)}"></a>' for name in ids)
+
+
+def _literal(text: str) -> str:
+    """Return Markdown that shows a text as it is."""
+    return text.translate(_SPECIAL)
+
+
+def _quoted(place: str) -> str:
+    return re.sub(r"[\s()<>\"'\\]", lambda match: f"%{ord(match[0]):02X}", place)
+
+
+def _trimmed(lines: list[str]) -> str:
+    """Return lines as a text without blank lines around it or more than one in a row left by what was cut out."""
+    text = "\n".join(lines)
+    text = re.sub(rf"\n{{3,}}(?={re.escape(BEGIN)})", "\n\n", text)
+    text = re.sub(rf"(?<={re.escape(END)})\n{{3,}}", "\n\n", text)
+    text = re.sub(r"^(?:[ \t]*\n)+", "", text).rstrip()
+    return text + "\n" if text else ""
