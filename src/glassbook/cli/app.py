@@ -8,6 +8,7 @@ import io
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from keyword import iskeyword
 from typing import Annotated, Literal, NoReturn
 
 import typer
@@ -31,6 +32,7 @@ VERBS = {
     "verify": "verify",
     "runs": "runs",
     "new": "new",
+    "import": "import_",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""
 
@@ -67,7 +69,8 @@ def build() -> typer.Typer:
     app = typer.Typer(add_completion=False, rich_markup_mode=style, pretty_exceptions_enable=False)
     app.callback()(about)
     for verb, name in VERBS.items():
-        found = getattr(importlib.import_module(f"glassbook.cli.{verb}"), name)
+        module = f"{verb}_" if iskeyword(verb) else verb
+        found = getattr(importlib.import_module(f"glassbook.cli.{module}"), name)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=verb)
         else:

@@ -15,13 +15,13 @@ from glassbook.notebook.importing.journal import Written, decide_fate, import_id
 from glassbook.notebook.importing.law import compare, missing_anchors, refuse
 from glassbook.notebook.importing.links import Links, Site, resolve
 from glassbook.notebook.importing.mending import apply
-from glassbook.notebook.importing.pictures import fetch_picture
 from glassbook.notebook.importing.plan import PagePlan
 from glassbook.notebook.importing.planning import plan_pages
 from glassbook.notebook.importing.report import ImportReport, make_report
 from glassbook.notebook.importing.sources import Found, read_sources
 from glassbook.notebook.importing.writing import only_import, write_import, write_report
 from glassbook.notebook.notebook import ENTRIES_FOLDER, Notebook, open_notebook
+from glassbook.sources.pictures import fetch_picture
 
 ASSETS = f"{ENTRIES_FOLDER}/assets"
 
