@@ -23,7 +23,7 @@ class NotebookError(GlassbookError):
         return NotebookError(self.sentence, path=self.path or path, line=self.line or line)
 
 
-class NotebookFaults(NotebookError):
+class NotebookFaults(NotebookError):  # noqa: N818 (several faults, told as one error)
     """All that is wrong in one entry or one build, a line each, so that nobody has to mend and build again for every one."""
 
     def __init__(self, faults: Iterable[NotebookError]) -> None:

@@ -39,7 +39,7 @@ def check_fields(fields: Mapping[str, Any], known: Mapping[str, Field], kind: st
     """Yield a field's name and what is wrong with it; unknown names are kept, unless they look like a slip of a known one."""
     for name, value in fields.items():
         if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.85)
+            near = get_close_matches(name, known, n=1, cutoff=0.8)
             if near:
                 yield name, f"a {kind} has no field '{name}'; did you mean '{near[0]}'?"
         elif value is not None and (wrong := _wrong(known[name], value)):

@@ -46,7 +46,7 @@ def _read(text: str, path: str) -> dict[str, Any]:
         # A safe loader that builds plain values only.
         found = yaml.load(text, Loader=_Reader)
     except yaml.MarkedYAMLError as fault:
-        mark = fault.problem_mark or fault.context_mark
+        mark = fault.context_mark or fault.problem_mark
         line = (mark.line if mark else 0) + 2
         said = fault.problem or fault.context or "it cannot be read"
         raise NotebookError(f"the front matter is not YAML ({said}); mend it there", path=path, line=line) from fault

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,6 +22,7 @@ STUDIES, RUNS, VIEWS = "studies", "runs", "views"
 USUAL_SIZE = "laptop"
 
 
+@runtime_checkable
 class Numbers(Protocol):
     """What holds the numbers of kept studies; `glassbook.studies.numbers.Kept` is one."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 from urllib.parse import unquote
 
 from glassbook.core.errors import GlassbookError
@@ -23,6 +23,7 @@ Question = tuple[str, ...]
 Answer = TypeVar("Answer", Target, Cited, Piece, Target | None)
 
 
+@runtime_checkable
 class Measured(Protocol):
     """What shows numbers, pictures and tables of runs in a text; every address is as seen from an entry's page."""
 

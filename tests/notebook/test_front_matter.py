@@ -1,0 +1,75 @@
+"""Front matter comes back as it was written, and what cannot be read is told with its line."""
+
+import datetime
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glassbook.notebook.faults import NotebookError
+from glassbook.notebook.front_matter import join_front_matter, split_front_matter
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=30)
+VALUE = st.recursive(
+    TEXT | st.integers() | st.booleans() | st.dates() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+BODY = st.text(st.characters(codec="utf-8", exclude_characters="\r\ufeff", exclude_categories=("Cs",))).map(str.strip)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), VALUE, min_size=1, max_size=5), BODY)
+def test_fields_and_body_come_back_as_they_were_written(fields, body):
+    found, text, line = split_front_matter(join_front_matter(fields, body))
+    assert (found, list(found), text) == (fields, list(fields), body)
+    assert join_front_matter(fields, body).split("\n")[line - 1 :] == body.split("\n") or not body
+
+
+def test_a_text_without_fields_is_all_body():
+    assert split_front_matter("# Title\n\nText.") == ({}, "# Title\n\nText.", 1)
+    assert split_front_matter("") == ({}, "", 1)
+    assert split_front_matter("---\n---\n\nText.") == ({}, "Text.", 4)
+
+
+@pytest.mark.parametrize("begin", ["\ufeff", ""])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_a_byte_order_mark_and_other_line_ends_change_nothing(begin, end):
+    text = begin + end.join(["---", "title: One", "date: 2026-11-23", "---", "", "Body", "more"])
+    assert split_front_matter(text) == ({"title": "One", "date": datetime.date(2026, 11, 23)}, "Body\nmore", 6)
+
+
+@pytest.mark.parametrize(
+    "rows, line, said",
+    [
+        ("title: One\ntitle: Two", 3, "'title' stands twice"),
+        ("title: One\ntags: [a, b", 3, "not YAML"),
+        ("title: a: b", 2, "not YAML"),
+        ("title: !!python/object/apply:os.system [ls]", 2, "could not determine a constructor"),
+        ("a: &a [x]\nb: *a", 3, "'*a' repeats"),
+        ("date: 2026-13-45", 2, "'2026-13-45' is no date"),
+        ("- one\n- two", 2, "no list of fields"),
+        ("{a: b}: c", 2, "not YAML"),
+        ("title: \x07", 1, "not YAML"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_line(rows, line, said):
+    with pytest.raises(NotebookError) as told:
+        split_front_matter(f"---\n{rows}\n---\nBody", "entries/a.md")
+    assert str(told.value).startswith(f"entries/a.md:{line}: ")
+    assert said in str(told.value)
+
+
+def test_front_matter_without_an_end_is_refused():
+    with pytest.raises(NotebookError, match=r"x\.md:1: .* has no end"):
+        split_front_matter("---\ntitle: One\n", "x.md")
+
+
+def test_aliases_cannot_unfold_into_more_than_a_machine_holds():
+    rows = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)]
+    with pytest.raises(NotebookError, match="repeats a value"):
+        split_front_matter("---\n" + "\n".join(rows) + "\n---\n")
+    assert split_front_matter("---\ntitle: 2 * 3 and *emphasis*\n---\n")[0] == {"title": "2 * 3 and *emphasis*"}, (
+        "control"
+    )
+    assert yaml.safe_load("a: &a [x]\nb: *a") == {"a": ["x"], "b": ["x"]}, "control: plain YAML would have followed it"

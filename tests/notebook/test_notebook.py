@@ -1,0 +1,142 @@
+"""A notebook finds its entries by every name they have, and tells all that is wrong with them at once."""
+
+import pytest
+
+from glassbook.evidence.corrections import Correction
+from glassbook.notebook.entries import KINDS, read_entry, slug_of
+from glassbook.notebook.faults import NotebookError, NotebookFaults
+from glassbook.notebook.notebook import open_notebook
+
+
+def spoil(root, name, old, new):
+    path = root / "entries" / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def faults_of(root):
+    with pytest.raises(NotebookError) as told:
+        open_notebook(root)
+    return [str(fault) for fault in told.value.faults]
+
+
+@pytest.mark.parametrize(
+    "name", ["residual-stream", "Residual stream", "RESIDUAL  STREAMS", "residual_streams", "the stream", "stream"]
+)
+def test_an_entry_is_found_by_slug_title_and_alias_however_it_is_spelled(small, name):
+    assert open_notebook(small).find(name).slug == "residual-stream"
+
+
+def test_what_is_not_there_is_not_found_and_the_nearest_name_is_known(small):
+    notebook = open_notebook(small)
+    assert notebook.find("residual") is None
+    assert notebook.nearest("residul streem") == "Residual stream"
+    assert notebook.nearest("something else altogether") is None
+
+
+def test_a_private_entry_is_no_nearest_name_and_not_public(small):
+    notebook = open_notebook(small)
+    assert notebook.nearest("secret talks") is None
+    assert "secret" not in {entry.slug for entry in notebook.public}
+    spoil(small, "meetings/secret.md", "private: true", "private: false")
+    assert open_notebook(small).nearest("secret talks") == "Secret talk", "control: a public one is"
+
+
+def test_a_slug_wins_over_a_title_and_a_title_over_an_alias(small):
+    spoil(small, "terms/attention-head.md", "level: 3", "level: 3\naliases: [hello]")
+    assert faults_of(small) and "the alias 'hello' names" in faults_of(small)[0]
+
+
+def test_a_file_without_front_matter_is_an_entry_of_its_folder_s_kind(small):
+    post = open_notebook(small).find("hello")
+    assert (post.kind, post.title, post.address, post.body_line) == ("post", "Hello", "posts/hello.html", 1)
+
+
+def test_two_entries_of_one_name_are_told_with_both_places(small):
+    (small / "entries/posts/attention-head.md").write_text("# Another\n", encoding="utf-8")
+    (fault,) = faults_of(small)
+    assert "posts/attention-head.md" in fault.replace("\\", "/") or "terms/attention-head.md" in fault
+    assert "is called 'attention-head' too" in fault
+
+
+def test_everything_wrong_is_told_at_once_with_file_and_line(small):
+    spoil(small, "terms/residual-stream.md", "aliases: [stream, the stream]", "alias: [stream]")
+    spoil(small, "terms/residual-stream.md", "level: 2", "level: two")
+    spoil(small, "terms/attention-head.md", "kind: term", "kind: trem")
+    (small / "entries/refs.bib").write_text("@article{one2020, year = {2020}}", encoding="utf-8")
+    told = faults_of(small)
+    assert len(told) == 4
+    for words in (
+        "residual-stream.md:4: a term has no field 'alias'; did you mean 'aliases'?",
+        "residual-stream.md:5: the field 'level' holds 'two'",
+        "attention-head.md:3: 'trem' is no kind of entry",
+        "refs.bib",
+    ):
+        assert any(words in fault for fault in told), words
+
+
+def test_unknown_fields_are_kept(small):
+    spoil(small, "terms/residual-stream.md", "level: 2", "level: 2\nlayout: wide\nweather: {sky: blue}")
+    fields = open_notebook(small).find("stream").fields
+    assert (fields["layout"], fields["weather"]) == ("wide", {"sky": "blue"})
+
+
+def test_corrections_come_with_an_entry(small):
+    rows = 'corrections:\n  - said: "117M"\n    right: "124M"\n    source: one2020\n'
+    spoil(small, "terms/residual-stream.md", "level: 2\n", f"level: 2\n{rows}")
+    assert open_notebook(small).find("stream").corrections == (Correction("117M", "124M", "one2020", ""),)
+    spoil(small, "terms/residual-stream.md", "right:", "rigth:")
+    assert "which is no list of corrections" in faults_of(small)[0]
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("[notebook]\ntitel = 'x'\n", "has no setting 'titel'; did you mean 'title'?"),
+        ("[notebook]\ntitle = 3\n", "is not what it should be"),
+        ("[notebook", "cannot be read as TOML"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(small, text, said):
+    (small / "glassbook.toml").write_text(text, encoding="utf-8")
+    assert said in faults_of(small)[0]
+
+
+def test_the_nearest_folder_above_is_the_notebook_and_none_is_said_in_one_sentence(small, monkeypatch, tmp_path):
+    monkeypatch.chdir(small / "entries" / "terms")
+    assert open_notebook().root == small
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotebookError, match="glassbook new notebook"):
+        open_notebook()
+    with pytest.raises(NotebookError, match="is no notebook"):
+        open_notebook(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "bytes_, said", [(b"\xff\xfe", "no text in UTF-8"), (b"---\nkind: post\n---\nText", "has no title")]
+)
+def test_a_file_that_is_no_entry_says_what_is_wrong(tmp_path, bytes_, said):
+    path = tmp_path / "a.md"
+    path.write_bytes(bytes_)
+    with pytest.raises(NotebookFaults if b"kind" in bytes_ else NotebookError, match=said):
+        read_entry(path)
+
+
+@pytest.mark.parametrize(
+    "text, slug",
+    [
+        ("GPT-2", "gpt-2"),
+        ("What is a “feature”?", "what-is-a-feature"),
+        ("Übung 3", "übung-3"),
+        ("語 語", "語-語"),
+        ("…", "entry"),
+    ],
+)
+def test_a_slug_is_lower_case_words_joined_by_hyphens(text, slug):
+    assert slug_of(text) == slug
+
+
+def test_kinds_have_folders_of_their_own():
+    folders = [KINDS.find(name).folder for name in KINDS]
+    assert len(folders) == len(set(folders)) == 9
