@@ -4,6 +4,7 @@
   const script = document.currentScript;
   const root = new URL("../", script.src);
   const isFile = root.protocol === "file:";
+  const hasTexts = !isFile && "fullText" in script.dataset;
   const MOST_NAMES = 8;
   const MOST_TEXTS = 8;
 
@@ -104,10 +105,13 @@
       list.querySelector("ol").replaceChildren(...rows);
       list.hidden = !rows.length;
     };
+    const onlyNames = isFile
+      ? "Pages opened from a file are searched by name only; the full text needs a server."
+      : hasTexts ? "" : "This site was built without its full text, so only names are searched.";
     const say = (n, m, query) => {
-      const where = isFile ? " Only names are searched on pages opened from a file; the full text needs a server." : "";
-      const what = query ? (n + m ? `${n} by name, ${m} in the text.` : `Nothing is called “${query}”, and no page says it.`) : "";
-      status.textContent = isFile && query ? (n ? `${n} by name.` : `Nothing is called “${query}”.`) + where : what + where;
+      const found = n ? `${n} by name` : `Nothing is called “${query}”`;
+      const texts = m ? `, ${m} in the text` : n ? "" : ", and no page says it";
+      status.textContent = query ? `${found}${hasTexts ? texts : ""}. ${onlyNames}`.trim() : onlyNames;
     };
     const search = async () => {
       const query = field.value.trim();
@@ -117,12 +121,12 @@
         const found = findNames(await names(), query);
         if (mine !== turn) return;
         put(lists.names, found.map(nameRow));
-        if (isFile) { put(lists.texts, []); say(found.length, 0, query); return; }
-        const rows = await fullText().then((engine) => textRows(engine, query)).catch(() => null);
+        say(found.length, 0, query);
+        if (!hasTexts) return;
+        const rows = await textRows(await fullText(), query);
         if (mine !== turn) return;
-        put(lists.texts, rows || []);
-        if (rows) say(found.length, rows.length, query);
-        else status.textContent = `${found.length} by name. This site was built without its full text.`;
+        put(lists.texts, rows);
+        say(found.length, rows.length, query);
       } catch (error) {
         status.textContent = `The search did not load: ${error.message}.`;
       }

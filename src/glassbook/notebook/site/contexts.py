@@ -23,7 +23,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class SiteContext:
-    """What all pages share; `policy` is the Content Security Policy, `menu` and addresses are as seen from the page."""
+    """What all pages share; `policy` is the Content Security Policy, `menu` is as seen from the page.
+
+    `full_text` tells whether the site was built with an index of all its words, beside that of its names.
+    """
 
     title: str
     description: str
@@ -33,6 +36,7 @@ class SiteContext:
     repository: str
     policy: str
     menu: tuple[Link, ...]
+    full_text: bool = True
 
 
 @dataclass(frozen=True, slots=True)
