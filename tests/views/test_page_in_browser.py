@@ -1,22 +1,11 @@
 """The sample page in Debian's chromium: no sideways scroll, no console errors, no requests, readable contrast."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from browsing import NEEDS_CHROMIUM, chromium
 from views.samples import sample_page
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 # For each text that is shown: its contrast with the nearest ground behind it, both painted and read back as bytes.
 CONTRAST = """() => {
@@ -49,19 +38,13 @@ CONTRAST = """() => {
   return found;
 }"""
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here; `apt-get install chromium` brings it"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
 def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the [test] extra")
-    with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +97,9 @@ def spoiled(address: str, found: str, instead: str) -> str:
 
 
 def test_control_a_faint_ink_fails_the_contrast(browser, address):
-    page, _ = show(browser, spoiled(address, "--muted: light-dark(#5e5b56,", "--muted: light-dark(#a9aab2,"), 1200, "light")
+    page, _ = show(
+        browser, spoiled(address, "--muted: light-dark(#5e5b56,", "--muted: light-dark(#a9aab2,"), 1200, "light"
+    )
     assert [one for one in page.evaluate(CONTRAST) if one["ratio"] < one["least"]]
     page.close()
 
