@@ -45,8 +45,13 @@ def begin_link(writer: Writer, href: str, title: str, token: Token) -> str:
 def _to_target(writer: Writer, target: Target, token: Token, line: int, extra: dict[str, str]) -> str:
     if not target.slug:
         return tag("a", href=target.href, **extra)
-    _mention(writer, target, target.href.partition("#")[2], token, line)
+    _mention(writer, target, _anchor(target.href), token, line)
     return tag("a", class_="entry", href=target.href, data_entry=target.slug, **extra)
+
+
+def _anchor(href: str) -> str:
+    """Return the id to which an address leads, without words that the browser looks for by itself."""
+    return unquote(href.partition("#")[2]).partition(":~:")[0]
 
 
 def _mention(writer: Writer, target: Target, anchor: str, token: Token, line: int) -> None:
