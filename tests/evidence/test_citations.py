@@ -187,6 +187,8 @@ def test_a_correction_says_who_said_what_where_and_what_is_right(references):
     assert corrections_markdown([CORRECTION], references) == (
         "- **Turner et al. 2023, section 2.3** says: the scale is fixed. — **Right is:** the scale is learned."
     )
+    everywhere = Correction("a.", "b.", "turner2023")
+    assert corrections_markdown([everywhere], references) == "- **Turner et al. 2023** says: a. — **Right is:** b."
 
 
 def test_a_correction_of_what_nobody_cites_is_refused(references):

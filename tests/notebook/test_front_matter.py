@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glassbook.notebook.faults import NotebookError
@@ -19,11 +19,39 @@ VALUE = st.recursive(
 BODY = st.text(st.characters(codec="utf-8", exclude_characters="\r\ufeff", exclude_categories=("Cs",))).map(str.strip)
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), VALUE, min_size=1, max_size=5), BODY)
+@given(st.dictionaries(TEXT, VALUE, max_size=5), BODY)
+@example({}, "---\nA line, then text")
+@example({"a": "2308.10248", "b": "no", "c": "012", "d": "12:30", "e": "2026-11-23", "f": "", "g": "~"}, "Body")
 def test_fields_and_body_come_back_as_they_were_written(fields, body):
     found, text, line = split_front_matter(join_front_matter(fields, body))
     assert (found, list(found), text) == (fields, list(fields), body)
     assert join_front_matter(fields, body).split("\n")[line - 1 :] == body.split("\n") or not body
+
+
+@pytest.mark.parametrize(
+    "written, read",
+    [
+        ("1312.6110", "1312.6110"),
+        ("012", "012"),
+        ("12:30", "12:30"),
+        ("1_000", "1_000"),
+        ("no", "no"),
+        ("<<", "<<"),
+        ("2023", 2023),
+        ("-4", -4),
+        ("true", True),
+        ("FALSE", False),
+        ("~", None),
+        ("", None),
+        ("2026-11-23", datetime.date(2026, 11, 23)),
+        ("2026-11-23 10:11:12", datetime.datetime(2026, 11, 23, 10, 11, 12)),
+        ("'2026-11-23'", "2026-11-23"),
+        ("[no, 1.0, {on: off}]", ["no", "1.0", {"on": "off"}]),
+    ],
+)
+def test_a_value_is_what_its_writer_sees(written, read):
+    (found,) = split_front_matter(f"---\nvalue: {written}\n---\n")[0].values()
+    assert (found, type(found)) == (read, type(read))
 
 
 def test_a_text_without_fields_is_all_body():
@@ -45,12 +73,21 @@ def test_a_byte_order_mark_and_other_line_ends_change_nothing(begin, end):
         ("title: One\ntitle: Two", 3, "'title' stands twice"),
         ("title: One\ntags: [a, b", 3, "not YAML"),
         ("title: a: b", 2, "not YAML"),
-        ("title: !!python/object/apply:os.system [ls]", 2, "could not determine a constructor"),
+        ("title: !!python/object/apply:os.system [ls]", 2, "asks for more than plain values"),
         ("a: &a [x]\nb: *a", 3, "'*a' repeats"),
         ("date: 2026-13-45", 2, "'2026-13-45' is no date"),
-        ("- one\n- two", 2, "no list of fields"),
+        ("- one\n- two", 2, "holds no fields"),
         ("{a: b}: c", 2, "not YAML"),
         ("title: \x07", 1, "not YAML"),
+        ("one: 1\ntitle: a: b", 3, "put a value that holds a colon in quotes"),
+        ("one: 1\ntitle: @b", 3, "put the value in quotes"),
+        ("one: 1\n1: one\n'1': two", 4, "'1' stands twice"),
+        ("one: {a: 1, a: 2}", 2, "'a' stands twice"),
+        ("day: !!binary aGk=", 2, "asks for more than plain values"),
+        ("one: 1\ntext: !own x", 3, "asks for more than plain values"),
+        ("one: 1\nmany: " + "[" * 100_000, 3, "lists lie 16 deep"),
+        ("many:\n  " + "- " * 20_000 + "x", 3, "lists lie 16 deep"),
+        ("long: " + "x" * 200_000, 1, "over 200,000 characters"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(rows, line, said):
@@ -58,6 +95,10 @@ def test_what_cannot_be_read_is_told_with_its_line(rows, line, said):
         split_front_matter(f"---\n{rows}\n---\nBody", "entries/a.md")
     assert str(told.value).startswith(f"entries/a.md:{line}: ")
     assert said in str(told.value)
+
+
+def test_control_fifteen_lists_in_each_other_are_read():
+    assert str(split_front_matter(f"---\na: {'[' * 15}{']' * 15}\n---\n")[0]["a"]) == "[" * 15 + "]" * 15
 
 
 def test_front_matter_without_an_end_is_refused():

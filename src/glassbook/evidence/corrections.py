@@ -8,12 +8,12 @@ from glassbook.evidence.citations import Reference, cite, find_reference
 
 
 class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sentence of a source that does not hold: what it says and where, what is right. `source` is a citation key."""
+    """A sentence that does not hold: what is said, what is right, the citation key of the source, and where in it if one place."""
 
     said: str
     right: str
     source: str
-    where: str
+    where: str = ""
 
 
 def check_corrections(corrections: Sequence[Correction], references: Mapping[str, Reference]) -> None:
@@ -31,4 +31,5 @@ def corrections_markdown(corrections: Sequence[Correction], references: Mapping[
 def _line(correction: Correction, references: Mapping[str, Reference]) -> str:
     source = cite(references, correction.source)
     said, right = (text.strip() for text in (correction.said, correction.right))
-    return f"- **{source}, {correction.where}** says: {said} — **Right is:** {right}"
+    place = f"{source}, {correction.where}" if correction.where else source
+    return f"- **{place}** says: {said} — **Right is:** {right}"

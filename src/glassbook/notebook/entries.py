@@ -12,7 +12,7 @@ from typing import Any
 from glassbook.core.registry import Registry
 from glassbook.evidence.corrections import Correction
 from glassbook.notebook.faults import NotebookError, NotebookFaults
-from glassbook.notebook.fields import COMMON, Field, check_fields, day
+from glassbook.notebook.fields import COMMON, Field, check_fields, day, is_yes
 from glassbook.notebook.front_matter import split_front_matter
 
 
@@ -42,7 +42,7 @@ for _kind in (
             Field("year", "whole number"),
             Field("arxiv", "text"),
             Field("doi", "text"),
-            Field("url", "text"),
+            Field("url", "web address"),
             Field("topics", "list of text"),
             Field("status", "text", among=("to read", "reading", "read")),
             Field("cite", "text"),
@@ -55,7 +55,7 @@ for _kind in (
         (Field("level", "whole number"), Field("definition", "text")),
     ),
     Kind("log", "log", "Log", (Field("period", "text"),)),
-    Kind("achievement", "achievements", "Achievements", (Field("quarter", "text"),)),
+    Kind("achievement", "achievements", "Achievements", (Field("quarter", "quarter"),)),
     Kind("meeting", "meetings", "Meetings", (Field("with", "text"),)),
     Kind("post", "posts", "Posts"),
     Kind("project", "projects", "Projects", (Field("role", "text"), Field("period", "text"))),
@@ -101,22 +101,22 @@ class Entry:
     @property
     def private(self) -> bool:
         """Return whether it stays out of the site."""
-        return bool(self.fields.get("private", False))
+        return is_yes(self.fields.get("private", False))
 
     @property
     def draft(self) -> bool:
         """Return whether its page is marked as a draft."""
-        return bool(self.fields.get("draft", False))
+        return is_yes(self.fields.get("draft", False))
 
     @property
     def aliases(self) -> tuple[str, ...]:
         """Return the other names under which it is found."""
-        return tuple(self.fields.get("aliases") or ())
+        return tuple(map(str, self.fields.get("aliases") or ()))
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Return its tags."""
-        return tuple(self.fields.get("tags") or ())
+        return tuple(map(str, self.fields.get("tags") or ()))
 
     @property
     def summary(self) -> str:
@@ -142,7 +142,7 @@ class Entry:
     def corrections(self) -> tuple[Correction, ...]:
         """Return what is said wrongly somewhere, what is right, and where that stands."""
         rows = self.fields.get("corrections") or ()
-        return tuple(Correction(**{"where": "", **{name: str(value) for name, value in row.items()}}) for row in rows)
+        return tuple(Correction(**{name: str(value) for name, value in row.items()}) for row in rows)
 
 
 def read_entry(path: Path) -> Entry:
