@@ -1,4 +1,4 @@
-"""The pictures and files of a page: found beside it or among the assets, and copied under names of their own."""
+"""The pictures of a page: found beside it or among the assets, and copied under names of their own."""
 
 import posixpath
 import re
@@ -10,12 +10,12 @@ from urllib.parse import unquote, urlsplit
 from glassbook.core.errors import GlassbookError
 from glassbook.files.hashes import sha256_bytes
 from glassbook.notebook.importing.sources import Source
+from glassbook.notebook.resolving import PICTURES
 
 LARGEST = 64 << 20
 """The most bytes that one file may have which is copied into the notebook."""
 
 _UNSAFE = re.compile(r"[^\w.+=@-]+")
-_PAGES = (".md", ".markdown", ".mdown", ".mdx", ".html", ".htm", ".xhtml", ".js", ".mjs", ".css", ".php")
 _ACTIVE = re.compile(
     rb"<script|\bon\w+\s*=|<foreignObject|javascript:|<iframe|<!ENTITY|(?:href|src)\s*=\s*[\"']?\s*(?:https?:)?//",
     re.IGNORECASE,
@@ -55,7 +55,7 @@ class Assets:
         for folder, place in self._places(source, path):
             try:
                 file = (folder / place).resolve()
-                if file.is_relative_to(folder) and file.is_file() and file.suffix.lower() not in _PAGES:
+                if file.is_relative_to(folder) and file.is_file() and file.suffix.lower() in PICTURES:
                     return self._copy(file, address)
             except (OSError, RuntimeError, ValueError):
                 continue  # what cannot be reached is not there for this page, and is listed as unresolved

@@ -9,7 +9,7 @@ from functools import lru_cache
 from markdown_it.common.normalize_url import normalizeLink
 from markdown_it.token import Token
 
-from glassbook.notebook.importing.dialect import read_tokens, unread_notes
+from glassbook.notebook.importing.dialect import Page
 from glassbook.notebook.importing.outline import Heading
 from glassbook.notebook.importing.tags import COMMENT, LEADS_AWAY, TAG, attributes, is_id
 
@@ -21,13 +21,13 @@ _PAIRS = {"em_open": "emphasis", "strong_open": "strong emphasis", "s_open": "st
 _CODE = ("fence", "code_block", "maths_block")
 
 
-def atoms(text: str, address: Address) -> Counter[Atom]:
-    """Return how often a text holds what; `address` says how an address of it is to be compared."""
-    tokens, definitions = read_tokens(text)
+def atoms(page: Page, address: Address) -> Counter[Atom]:
+    """Return how often a page holds what; `address` says how an address of it is to be compared."""
+    tokens = page.tokens
     found: Counter[Atom] = Counter()
     # A footnote or a link definition that several entries use stands in each of them, so it is counted once.
-    once: set[Atom] = {("definition", label, address(normal(href))) for label, href in definitions.items()}
-    unread = {id(token) for token in unread_notes(tokens)}
+    once: set[Atom] = {("definition", label, address(normal(href))) for label, href in page.defined.items()}
+    unread = {id(token) for token in page.unread_notes()}
     note: list[str | None] = []
     for index, token in enumerate(tokens):
         if token.type == "footnote_reference_open":

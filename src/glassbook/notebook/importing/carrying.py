@@ -1,6 +1,7 @@
 """Footnotes and link definitions: they stand once on a page and go with every entry that uses them."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from glassbook.notebook.importing.dialect import Page, definition_labels, note_labels
@@ -24,74 +25,78 @@ class _Note:
 
 def carry(plan: PagePlan) -> Carried:
     """Return which entry needs which footnotes and definitions from elsewhere on the page."""
-    notes = _notes(plan.page)
-    ranges = [(note.start, note.end) for note in notes.values()]
-    asked = _asked(plan, notes)
+    notes = _Notes(plan.page)
+    users = _users(plan, notes)
     lost: dict[int, set[int]] = {}
-    gained: dict[int, list[tuple[int, int]]] = {}
-    for note in notes.values():
-        users = [index for index, labels in asked.items() if note.label in labels]
+    gained: dict[int, set[tuple[int, int]]] = {}
+    for note in notes.by_label.values():
         owner = plan.owners[note.start]
-        if users and owner not in users:
+        if users[note.label] and owner not in users[note.label]:
             lost.setdefault(owner, set()).update(range(note.start, note.end))
-        for index in users:
-            if index != owner:
-                gained.setdefault(index, []).append((note.start, note.end))
-    for index, (first, last) in _definitions(plan, asked, notes):
-        if not any(start <= first < end and (start, end) in gained.get(index, ()) for start, end in ranges):
-            gained.setdefault(index, []).append((first, last))
+        for index in users[note.label] - {owner}:
+            gained.setdefault(index, set()).add((note.start, note.end))
+    for index, (first, last) in _definitions(plan, users, notes):
+        within = notes.around(first)
+        if within is None or (within.start, within.end) not in gained.get(index, ()):
+            gained.setdefault(index, set()).add((first, last))
     return Carried(
         {index: frozenset(lines) for index, lines in lost.items()},
-        {index: tuple(sorted(set(spans))) for index, spans in gained.items()},
+        {index: tuple(sorted(spans)) for index, spans in gained.items()},
     )
 
 
-def _notes(page: Page) -> dict[str, _Note]:
-    found: dict[str, _Note] = {}
-    for token in page.notes():
-        start, end = token.map or (0, 0)
-        while end > start + 1 and not page.lines[end - 1].strip():
-            end -= 1
-        found.setdefault(token.meta["label"], _Note(token.meta["label"], start, end))
-    return found
+class _Notes:
+    """The footnotes of a page by label, and which of them a line stands in."""
+
+    def __init__(self, page: Page) -> None:
+        self.by_label: dict[str, _Note] = {}
+        for token in page.notes():
+            start, end = token.map or (0, 0)
+            while end > start + 1 and not page.lines[end - 1].strip():
+                end -= 1
+            self.by_label.setdefault(token.meta["label"], _Note(token.meta["label"], start, end))
+        self._sorted = sorted(self.by_label.values(), key=lambda note: note.start)
+        self._starts = [note.start for note in self._sorted]
+
+    def around(self, line: int) -> _Note | None:
+        """Return the footnote in which a line stands."""
+        at = bisect_right(self._starts, line) - 1
+        return self._sorted[at] if at >= 0 and line < self._sorted[at].end else None
 
 
-def _asked(plan: PagePlan, notes: Mapping[str, _Note]) -> dict[int, set[str]]:
-    """Return the labels of the footnotes that each entry refers to, those of its footnotes among them."""
-    inside: dict[str, set[str]] = {label: set() for label in notes}
-    asked: dict[int, set[str]] = {}
+def _users(plan: PagePlan, notes: _Notes) -> dict[str, set[int]]:
+    """Return, for each footnote, the entries that refer to it, those that do so by another footnote among them."""
+    users: dict[str, set[int]] = {label: set() for label in notes.by_label}
+    inside: dict[str, set[str]] = {label: set() for label in notes.by_label}
     for token in plan.page.tokens:
         labels = note_labels(token) if token.type == "inline" else []
         if not labels:
             continue
         line = (token.map or (0, 0))[0]
-        within = next((note for note in notes.values() if note.start <= line < note.end), None)
-        if within is not None:
-            inside[within.label].update(labels)
-        else:
-            asked.setdefault(plan.owners[line], set()).update(labels)
-    for labels_of_entry in asked.values():
-        waiting = list(labels_of_entry)
-        while waiting:
-            for label in inside.get(waiting.pop(), ()):
-                if label not in labels_of_entry:
-                    labels_of_entry.add(label)
-                    waiting.append(label)
-    return asked
+        within = notes.around(line)
+        for label in labels:
+            if within is not None:
+                inside[within.label].add(label)
+            else:
+                users[label].add(plan.owners[line])
+    waiting = [label for label in users if users[label]]
+    while waiting:
+        label = waiting.pop()
+        for other in inside[label]:
+            if not users[label] <= users[other]:
+                users[other] |= users[label]
+                waiting.append(other)
+    return users
 
 
-def _definitions(
-    plan: PagePlan, asked: Mapping[int, set[str]], notes: Mapping[str, _Note]
-) -> Iterable[tuple[int, tuple[int, int]]]:
+def _definitions(plan: PagePlan, users: Mapping[str, set[int]], notes: _Notes) -> Iterator[tuple[int, tuple[int, int]]]:
     """Yield each link definition that an entry uses and does not hold, as the entry's index and the lines."""
     for token in plan.page.tokens:
         line = (token.map or (0, 0))[0]
         for label in definition_labels(token) if token.type == "inline" else ():
             if label not in plan.page.definitions:
                 continue
-            within = next((note for note in notes.values() if note.start <= line < note.end), None)
-            users = [plan.owners[line]]
-            if within is not None:
-                users = [index for index, labels in asked.items() if within.label in labels] or users
+            within = notes.around(line)
+            entries = (users[within.label] if within is not None else set()) or {plan.owners[line]}
             span = plan.page.definitions[label]
-            yield from ((index, span) for index in users if plan.owners[span[0]] != index)
+            yield from ((index, span) for index in sorted(entries) if plan.owners[span[0]] != index)

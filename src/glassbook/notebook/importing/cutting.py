@@ -2,13 +2,13 @@
 
 import html
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from glassbook.notebook.importing.carrying import Carried
 from glassbook.notebook.importing.deciding import Piece
 from glassbook.notebook.importing.leads import plain_ids
-from glassbook.notebook.importing.outline import Heading, headings, marker
+from glassbook.notebook.importing.outline import Heading, marker
 from glassbook.notebook.importing.plan import PagePlan, Planned
 
 BEGIN, END = "<!-- moved -->", "<!-- /moved -->"
@@ -51,7 +51,9 @@ def _piece(plan: PagePlan, entry: Planned, lines: Sequence[str], lost: frozenset
 
 def _raised(plan: PagePlan, piece: Piece, lines: Sequence[str], start: int) -> list[str]:
     """Return the lines of a section with its headings so many levels higher that the first of them is of the second."""
-    inside = [heading for heading in headings(plan.page) if start <= heading.start < piece.end]
+    first = bisect_left(plan.headings, start, key=lambda heading: heading.start)
+    last = bisect_left(plan.headings, piece.end, key=lambda heading: heading.start)
+    inside = plan.headings[first:last]
     kept = list(lines[start : piece.end])
     if not inside or not all(_ATX.match(lines[heading.start]) for heading in inside):
         return kept
@@ -129,7 +131,7 @@ def _links(plan: PagePlan, moved: list[Planned]) -> list[str]:
         piece = entry.piece
         if piece is None:
             continue
-        found = [anchor for anchor in plan.anchors.values() if piece.start <= anchor.line < piece.end]
+        found = entry.anchors
         first = piece.heading.end if piece.heading is not None else piece.start + 1
         own = [anchor.id for anchor in found if anchor.line < first]
         lines.append(f"- {_anchors(own)}[{_literal(entry.title)}]({entry.address})")
@@ -149,9 +151,9 @@ def _aliases(plan: PagePlan) -> dict[int, list[str]]:
     """Return the old ids of headings that stay and are called otherwise by the notebook, by the line of their block."""
     aliases: dict[int, list[str]] = {}
     blocks = sorted({token.map[0] for token in plan.page.tokens if token.level == 0 and token.map})
-    for anchor in plan.anchors.values():
+    for anchor in plan.rest.anchors:
         heading = anchor.heading
-        if plan.owner(anchor.line) is not plan.rest or anchor.id in plan.rest.ids or heading is None:
+        if anchor.id in plan.rest.ids or heading is None:
             continue
         if heading != plan.title_heading:
             start = blocks[bisect_right(blocks, heading.start) - 1]
@@ -162,7 +164,7 @@ def _aliases(plan: PagePlan) -> dict[int, list[str]]:
 def _title_ids(plan: PagePlan, heading: Heading) -> list[str]:
     """Return the ids of the heading that became the page's title: its own, and those that renderers gave it."""
     own = plain_ids(heading) or []
-    made = [anchor.id for anchor in plan.anchors.values() if anchor.heading == heading and anchor.id not in own]
+    made = [anchor.id for anchor in plan.rest.anchors if anchor.heading == heading and anchor.id not in own]
     return ([_spans(own), ""] if own else []) + (_block([_anchors(made)]) if made else [])
 
 

@@ -75,6 +75,7 @@ class _Walk:
         self.page, self.title, self.is_here = page, title, is_here
         self.held = held_ranges(page)
         self.decision = Decision()
+        self.extended = -1  # the first line of the item that was last found to go on after its list
 
     def visit(self, section: Section, kind: str | None, trail: tuple[str, ...]) -> None:
         """Cut what can be cut out of a section that stands in a collection of `kind`."""
@@ -132,7 +133,7 @@ class _Walk:
                 if last is not None:
                     self.decision.pieces.append(last)
             elif last is not None and last.kind in ("paper", "term") and self._belongs(block, last):
-                last = replace(last, end=block.end)
+                last, self.extended = replace(last, end=block.end), last.start
                 self.decision.pieces[-1] = last
                 self._doubt(block.start, f"what follows '{last.title}' without an indent was taken to belong to it")
             else:
@@ -143,14 +144,8 @@ class _Walk:
         if block.kind not in _BESIDE or self._is_torn(last.start, block.end, last.title):
             return False
         before = "\n".join(self.page.lines[last.start : last.end]).rstrip()
-        goes_on = before.endswith(":") or begins_as_note(block.text) or self._was_extended(last)
+        goes_on = before.endswith(":") or begins_as_note(block.text) or self.extended == last.start
         return goes_on or block.kind == "blockquote" or block.is_picture
-
-    def _was_extended(self, last: Piece) -> bool:
-        return any(
-            last.start < doubt.line < last.end and "without an indent" in doubt.sentence
-            for doubt in self.decision.doubts
-        )
 
     def _item(self, block: Block, kind: str, trail: tuple[str, ...]) -> Piece | None:
         begin = lead(block)

@@ -58,6 +58,7 @@ class Page:
     names: list[Named] = field(default_factory=list)
     foreign: list[Foreign] = field(default_factory=list)
     definitions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    defined: dict[str, str] = field(default_factory=dict)
 
     def notes(self) -> list[Token]:
         """Return what opens each footnote, in the order of the page."""
@@ -73,6 +74,7 @@ def parse(body: str) -> Page:
     environment: dict[str, Any] = {"met": []}
     tokens = foreign_parser().parse(body, environment)
     page = Page(body, body.split("\n"), tokens)
+    _keep_inline_notes(tokens, environment)
     place = _Places(page)
     for met in environment["met"]:
         _note(met, page, place)
@@ -82,19 +84,11 @@ def parse(body: str) -> Page:
     for label, definition in environment.get("references", {}).items():
         first, last = definition["map"]
         page.definitions[label] = first, last
+        page.defined[label] = str(definition["href"])
         _note_definition(page, (first, last), place)
     page.references.sort(key=lambda reference: reference.start)
     page.names.sort(key=lambda name: name.line)
     return page
-
-
-def read_tokens(text: str) -> tuple[list[Token], dict[str, str]]:
-    """Return the tokens of a text and the addresses of its link definitions, for comparing what two texts hold."""
-    environment: dict[str, Any] = {}
-    tokens = foreign_parser().parse(text, environment)
-    _keep_inline_notes(tokens, environment)
-    known = environment.get("references", {})
-    return tokens, {label: str(definition["href"]) for label, definition in known.items()}
 
 
 def _keep_inline_notes(tokens: list[Token], environment: Mapping[str, Any]) -> None:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.importing.anchors import entry_ids
 from glassbook.notebook.importing.atoms import Atom, atoms, of_title
 from glassbook.notebook.importing.cutting import MOVED
-from glassbook.notebook.importing.dialect import parse
+from glassbook.notebook.importing.dialect import Page, parse
 from glassbook.notebook.importing.links import Links, seen_from
 from glassbook.notebook.importing.outline import Heading, headings
 from glassbook.notebook.importing.plan import PagePlan, Planned
@@ -34,20 +35,20 @@ class Difference:
         return "; ".join(parts)
 
 
-def compare(plan: PagePlan, bodies: Sequence[str], links: Links) -> Difference:
+def compare(plan: PagePlan, bodies: Sequence[Page], links: Links) -> Difference:
     """Return how the entries of a page differ from its source, `bodies` being their texts in order."""
-    source = atoms(plan.source.body, links.address)
+    source = atoms(parse(plan.source.body), links.address)
     result: Counter[Atom] = Counter()
     for entry, body in zip(plan.entries, bodies, strict=True):
-        result += _of_entry(plan, entry, body)
-    shared = {atom for atom in result if atom[0] in ("note", "definition")}
-    for atom in shared:
+        result.update(_of_entry(plan, entry, body))
+    for atom in [atom for atom in result if atom[0] in ("note", "definition")]:
         result[atom] = 1
     return Difference(source - result, result - source)
 
 
-def _of_entry(plan: PagePlan, entry: Planned, body: str) -> Counter[Atom]:
-    found = atoms(MOVED.sub("", body), lambda address: seen_from(entry, address))
+def _of_entry(plan: PagePlan, entry: Planned, body: Page) -> Counter[Atom]:
+    own = parse(MOVED.sub("", body.body)) if entry.piece is None else body
+    found = atoms(own, partial(seen_from, entry))
     title = plan.title_heading if entry.piece is None else entry.piece.title_heading
     return found + of_title(title.text) + _tag(title) if title is not None else found
 
@@ -57,7 +58,7 @@ def _tag(title: Heading) -> Counter[Atom]:
     return Counter([("tag", f"h{title.level}")]) if title.is_raw else Counter()
 
 
-def missing_anchors(plan: PagePlan, bodies: Sequence[str]) -> list[str]:
+def missing_anchors(plan: PagePlan, bodies: Sequence[Page]) -> list[str]:
     """Return the old ids that the page no longer has, or whose link leads to no id of its entry."""
     ids = {id(entry): _ids(body) for entry, body in zip(plan.entries, bodies, strict=True)}
     missing = []
@@ -70,9 +71,8 @@ def missing_anchors(plan: PagePlan, bodies: Sequence[str]) -> list[str]:
     return missing
 
 
-def _ids(body: str) -> set[str]:
-    page = parse(body)
-    return {"-".join(name.split()) for name in entry_ids(headings(page), page.names)[0]}
+def _ids(body: Page) -> set[str]:
+    return {"-".join(name.split()) for name in entry_ids(headings(body), body.names)[0]}
 
 
 def refuse(plan: PagePlan, sentence: str) -> NotebookError:

@@ -10,6 +10,7 @@ from glassbook.notebook.front_matter import join_front_matter
 from glassbook.notebook.importing.assets import Assets
 from glassbook.notebook.importing.carrying import carry
 from glassbook.notebook.importing.cutting import cut
+from glassbook.notebook.importing.dialect import parse
 from glassbook.notebook.importing.history import Dates, date_entries
 from glassbook.notebook.importing.journal import Written, decide_fate, import_id, journals, read_journal
 from glassbook.notebook.importing.law import compare, missing_anchors, refuse
@@ -113,10 +114,10 @@ class _Import:
         """Return the texts of the entries of a page; raise NotebookError where they would not keep the law."""
         lines = apply(plan.page.body, links.edits).split("\n")
         carried = carry(plan)
-        bodies = cut(plan, lines, carried, dedent=True)
+        bodies = [parse(body) for body in cut(plan, lines, carried, dedent=True)]
         difference = compare(plan, bodies, links)
         if difference:
-            bodies = cut(plan, lines, carried, dedent=False)
+            bodies = [parse(body) for body in cut(plan, lines, carried, dedent=False)]
             difference = compare(plan, bodies, links)
             if difference:
                 raise refuse(plan, difference.sentence())
@@ -126,4 +127,4 @@ class _Import:
         missing = missing_anchors(plan, bodies)
         if missing:
             raise refuse(plan, f"the old ids {', '.join(missing[:5])} would lead nowhere")
-        return bodies
+        return [body.body for body in bodies]

@@ -9,7 +9,7 @@ from glassbook.notebook.entries import KINDS
 from glassbook.notebook.fields import check_fields, day
 from glassbook.notebook.importing.anchors import Anchor, entry_ids, old_anchors
 from glassbook.notebook.importing.deciding import Decision, Doubt, Piece
-from glassbook.notebook.importing.dialect import Page
+from glassbook.notebook.importing.dialect import Named, Page
 from glassbook.notebook.importing.naming import Slugs, page_slug, slug_of
 from glassbook.notebook.importing.outline import Heading, Section, headings
 from glassbook.notebook.importing.sources import Source
@@ -27,6 +27,7 @@ class Planned:
     piece: Piece | None
     ids: set[str] = field(default_factory=set)
     heading_ids: dict[int, str] = field(default_factory=dict)
+    anchors: list[Anchor] = field(default_factory=list)
 
     @property
     def path(self) -> Path:
@@ -52,6 +53,7 @@ class PagePlan:
     anchors: dict[str, Anchor] = field(default_factory=dict)
     owners: list[int] = field(default_factory=list)
     title_heading: Heading | None = None
+    headings: list[Heading] = field(default_factory=list)
 
     @property
     def rest(self) -> Planned:
@@ -93,19 +95,26 @@ def plan_entries(plan: PagePlan, kind: str, title: str, slugs: Slugs) -> None:
     plan.owners = [len(plan.entries) - 1] * max(1, len(plan.page.lines))
     for index, piece in enumerate(plan.decision.pieces):
         plan.owners[piece.start : piece.end] = [index] * (piece.end - piece.start)
-    plan.anchors = old_anchors(plan.page)
+    plan.headings = list(headings(plan.page))
+    plan.anchors = old_anchors(plan.page, plan.headings)
     _count_ids(plan)
 
 
 def _count_ids(plan: PagePlan) -> None:
     """Say which ids each entry will have; a heading that becomes a title has none."""
-    found = list(headings(plan.page))
+    own_headings: dict[int, list[Heading]] = {}
+    own_names: dict[int, list[Named]] = {}
+    for heading in plan.headings:
+        own_headings.setdefault(plan.owners[heading.start], []).append(heading)
+    for name in plan.page.names:
+        own_names.setdefault(plan.owners[name.line], []).append(name)
     for index, entry in enumerate(plan.entries):
         title = plan.title_heading if entry.piece is None else entry.piece.title_heading
-        titles = {title.start} if title is not None else set()
-        own = [heading for heading in found if plan.owners[heading.start] == index and heading.start not in titles]
-        names = [name for name in plan.page.names if plan.owners[name.line] == index]
-        entry.ids, entry.heading_ids = entry_ids(own, names)
+        line = title.start if title is not None else None
+        kept = [heading for heading in own_headings.get(index, ()) if heading.start != line]
+        entry.ids, entry.heading_ids = entry_ids(kept, own_names.get(index, ()))
+    for anchor in plan.anchors.values():
+        plan.owner(anchor.line).anchors.append(anchor)
 
 
 def page_fields(source: Source, kind: str, doubts: list[Doubt]) -> dict[str, Any]:
