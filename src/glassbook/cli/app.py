@@ -32,6 +32,7 @@ VERBS = {
     "verify": "verify",
     "runs": "runs",
     "new": "new",
+    "pin": "pin",
     "import": "import_",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""

@@ -46,7 +46,7 @@ def list_verb(root: Root = None, kind: Kind = None, limit: Limit = 50, as_json: 
 @runs.command()
 def show(run: RunName, root: Root = None, as_json: Json = False) -> None:
     """Show what a run was asked, what it cost and what came out."""
-    stored = _find(run, root)
+    stored = find(run, root)
     faults = stored.faults()
     if as_json:
         print_json(_document(stored, faults))
@@ -81,7 +81,7 @@ def open_verb(run: RunName, root: Root = None, no_browser: NoBrowser = False, as
     """Print the path of a run's report, and show it where there is a display."""
     from glassbook.views.page import open_in_browser
 
-    stored = _find(run, root)
+    stored = find(run, root)
     if stored.report is None:
         raise RunError(f"the run {stored.id} made no report; 'glassbook runs show {stored.id}' tells what it holds")
     opened = not no_browser and open_in_browser(stored.report)
@@ -91,7 +91,8 @@ def open_verb(run: RunName, root: Root = None, no_browser: NoBrowser = False, as
         typer.echo(str(stored.report))
 
 
-def _find(name: str, root: Any) -> "StoredRun":
+def find(name: str, root: Any) -> "StoredRun":
+    """Return the run of this name, or the newest for `latest`."""
     from glassbook.runs.index import find_run, list_runs
 
     if name == "latest" and (newest := list_runs(root, limit=1)):
