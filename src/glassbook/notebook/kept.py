@@ -40,12 +40,14 @@ class Known:
     """What the notebook is told of studies, whose room it cannot import: their numbers, their claims, and what is stale.
 
     `says` tells whether a text states a value. `stale` is place -> claim -> why; a place that is missing was not looked at.
+    `changed` are the pinned runs whose code is no longer what it was.
     """
 
     numbers: Numbers
     claims: Callable[[str], ClaimSet]
     says: Callable[[str, float | str], bool]
     stale: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    changed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class Measurements:
         return Piece(
             self._marked(place, name, shown, judged, facts(place, claim, judged)),
             f"{said} ({judged.verdict or NO_VERDICT})",
+            claim_block(place, claim, judged, f"{self.to_root}{place.address}#{name}"),
         )
 
     def number(self, place: str, field: str, text: str) -> Piece:
@@ -77,7 +78,7 @@ class Measurements:
         run, slash, name = key.partition("/")
         if slash and run in self.runs:
             found = self.runs[run]
-            return self._figure(found.view(name), found.address, f"From the run {found.id}.")
+            return self._figure(found.view(name), found.address, f"From the run {found.id}.{self._changed(found)}")
         place, name = self._place_and_name(key, "view")
         return self._figure(place.view(name), place.address, f"From the runs of {place.name}, {place.date}.")
 
@@ -113,6 +114,9 @@ class Measurements:
         link = element("a", source, href=f"{self.to_root}{address}")
         html = Markup(view.html()).replace(Markup("</figcaption>"), join(" ", link, Markup("</figcaption>")))
         return Piece(html, f"{view.title}. {view.caption}")
+
+    def _changed(self, run: KeptRun) -> str:
+        return " Stale: the code that made it has changed." if run.id in self.known.changed else ""
 
     def _place_and_name(self, key: str, what: str) -> tuple[Place, str]:
         parts = key.strip().split("/")

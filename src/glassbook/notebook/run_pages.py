@@ -31,7 +31,7 @@ def run_pages(measured: Measurements) -> list[RunPage]:
     """Return a page for the kept results of every study at every size, and for every pinned run."""
     return [
         *(_of_place(place) for place in measured.places.values()),
-        *(_of_run(run) for run in measured.runs.values()),
+        *(_of_run(run, run.id in measured.known.changed) for run in measured.runs.values()),
     ]
 
 
@@ -53,7 +53,7 @@ def _of_place(place: Place) -> RunPage:
     return RunPage(place.address, title, whole, place.date, _body(parts), _contents(parts))
 
 
-def _of_run(run: KeptRun) -> RunPage:
+def _of_run(run: KeptRun, is_stale: bool) -> RunPage:
     record = run.record
     command = " ".join(str(word) for word in record["asked"]["command"])
     shown = [Markup(view.html()) for view in run.views().values()]
@@ -65,7 +65,8 @@ def _of_run(run: KeptRun) -> RunPage:
         ("pictures", "Its pictures", join(*shown)),
     ]
     kept = [part for part in parts if part[2]]
-    summary = f"A run of kind {record['kind']}, {record['status']}."
+    stale = " The code that made it has changed since." if is_stale else ""
+    summary = f"A run of kind {record['kind']}, {record['status']}.{stale}"
     return RunPage(run.address, run.id, summary, str(record["started"])[:10], _body(kept), _contents(kept))
 
 
