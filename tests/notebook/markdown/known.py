@@ -54,6 +54,8 @@ class Known:
         self.asked.append((what, key))
         if key == "unknown":
             raise NotebookError("no claim is called 'unknown'; did you mean 'known'?")
+        if key == "in full":
+            return Piece(Markup("<data>in full</data>"), "a claim", Markup("<section>in full</section>"))
         block = f'<figure class="view">{escape(key)}</figure>'
         return Piece(Markup(f"<data>{escape(key)}</data>" if what == "claim" else block), f"{what} {key}")
 

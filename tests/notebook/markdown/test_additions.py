@@ -85,11 +85,18 @@ def test_live_pieces_are_asked_for_by_name_and_take_their_place() -> None:
     assert html("{{ x }} and {claim x}") == "<p>{{ x }} and {claim x}</p>"
 
 
+def test_a_claim_alone_on_a_line_is_told_in_full_where_there_is_more_to_tell() -> None:
+    assert html("{{claim a/b}}") == "<p><data>a/b</data></p>"
+    assert html("{{claim in full}}") == "<section>in full</section>"
+    assert html("So {{claim in full}}.") == "<p>So <data>in full</data>.</p>"
+
+
 def test_a_picture_within_a_sentence_is_in_no_paragraph_which_could_not_hold_it() -> None:
     assert html("So {{view a}} it is.") == '<div class="paragraph">So <figure class="view">a</figure> it is.</div>'
 
 
 def test_a_number_leads_to_its_run_and_a_picture_is_a_view_of_one() -> None:
+    assert 'class="measured"' in html("x^[so [0.5](run:a/b#c)]")
     assert html("[−0.13](run:s/laptop#c.estimate)") == '<p><a class="measured" href="s/laptop.html">−0.13</a></p>'
     assert html("![words](view:s/laptop/views/x.json)") == '<figure class="view">s/laptop/views/x.json</figure>'
 

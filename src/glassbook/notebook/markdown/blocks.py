@@ -39,6 +39,7 @@ def mark_alone(state: StateCore) -> None:
         elif paragraph.type == "paragraph_open" and not paragraph.hidden:
             alone = _only(text)
             if alone is not None:
+                alone.meta["alone"] = True
                 paragraph.meta["alone"] = close.meta["alone"] = alone.type
                 _read_caption(state, alone, text)
             elif any(_is_block(child) for child in text.children or ()):

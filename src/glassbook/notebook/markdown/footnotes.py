@@ -9,6 +9,8 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from mdit_py_plugins.footnote.index import footnote_def, footnote_inline
 
+from glassbook.notebook.markdown.numbers import fold_numbers
+
 _REFERENCE = re.compile(r"\[\^(?P<label>[^\s\[\]]{1,200}+)\]")
 
 
@@ -56,6 +58,7 @@ def gather_notes(state: StateCore) -> None:
     """Take the texts of footnotes out of the stream, which they would interrupt."""
     notes: Notes = state.env.setdefault("notes", Notes())
     for number, written in state.env.get("footnotes", {}).get("list", {}).items():
+        fold_numbers(written["tokens"])
         paragraph = Token("paragraph_open", "p", 1, block=True), Token("paragraph_close", "p", -1, block=True)
         inline = Token("inline", "", 0, content=written["content"], children=written["tokens"])
         notes.by_label[f"^{number}"] = Note([paragraph[0], inline, paragraph[1]], 0)

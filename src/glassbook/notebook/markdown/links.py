@@ -145,7 +145,11 @@ def write_live(writer: Writer, token: Token) -> str:
         return ""
     piece = page.ask(lambda: page.resolver.live(cast(Live, what), key), line)
     token.meta["words"] = piece.text if piece else ""
-    return page.keep(piece.html) if piece else ""
+    if piece is None:
+        return ""
+    if "alone" not in token.meta or what != "claim":
+        return page.keep(piece.html)
+    return page.keep(piece.block) if piece.block else f"<p>{page.keep(piece.html)}</p>"
 
 
 def write_number(writer: Writer, token: Token) -> str:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
+from glassbook.core.errors import GlassbookError
 from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.markdown.footnotes import Notes
 from glassbook.notebook.markdown.headings import Ids
@@ -68,7 +69,10 @@ class Page:
             return question()
         except NotebookError as fault:
             self.faults += [single.at(self.path, line) for single in fault.faults]
-            return None
+        except GlassbookError as fault:
+            # A claim or a picture that the rooms below cannot read is a fault of the text that asked for it.
+            self.fault(str(fault), line)
+        return None
 
     def fault(self, sentence: str, line: int) -> None:
         """Keep one fault of the text."""

@@ -1,6 +1,6 @@
 """What a text asks of the notebook around it, and what it is answered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from markupsafe import Markup
@@ -30,10 +30,14 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Trusted HTML made by our own code from what a run measured, and the same in plain words."""
+    """Trusted HTML made by our own code from what a run measured, and the same in plain words.
+
+    `block` is how it is shown where it stands alone on a line, if that is more than `html`.
+    """
 
     html: Markup
     text: str
+    block: Markup = field(default_factory=Markup)
 
 
 @runtime_checkable
