@@ -1,6 +1,7 @@
 """A notebook finds its entries by every name they have, and tells all that is wrong with them at once."""
 
 import pytest
+from notebook.conftest import write_files
 
 from glassbook.evidence.corrections import Correction
 from glassbook.notebook.entries import KINDS, read_entry, slug_of
@@ -44,8 +45,89 @@ def test_a_private_entry_is_no_nearest_name_and_not_public(small):
 
 
 def test_a_slug_wins_over_a_title_and_a_title_over_an_alias(small):
+    write_files(
+        small,
+        {
+            "entries/terms/one.md": "---\ntitle: Two\naliases: [Three]\n---\n",
+            "entries/terms/two.md": "---\ntitle: Three\n---\n",
+        },
+    )
+    notebook = open_notebook(small)
+    assert [notebook.find(name).slug for name in ("one", "two", "Two", "three")] == ["one", "two", "two", "two"]
+
+
+def test_a_public_entry_wins_over_private_ones_in_all_its_names(small):
+    spoil(small, "terms/attention-head.md", "level: 3", "level: 3\naliases: [Secret talk]")
+    assert open_notebook(small).find("secret talk").slug == "attention-head"
+    assert open_notebook(small).find("secret").slug == "secret", "control: its own name leads to the private one"
+
+
+def test_an_alias_that_names_another_entry_is_told_with_both_places(small):
     spoil(small, "terms/attention-head.md", "level: 3", "level: 3\naliases: [hello]")
-    assert faults_of(small) and "the alias 'hello' names" in faults_of(small)[0]
+    (fault,) = faults_of(small)
+    assert "attention-head.md:5: the alias 'hello' names" in fault and "hello.md" in fault
+
+
+def test_a_plural_leads_to_the_singular_unless_it_is_a_name_of_its_own(small):
+    assert open_notebook(small).find("hellos").slug == "hello"
+    write_files(small, {"entries/posts/hellos.md": "# Several\n"})
+    assert open_notebook(small).find("hellos").slug == "hellos"
+
+
+@pytest.mark.parametrize("word", ["true", "yes", "on", "'true'", "Yes"])
+def test_whoever_says_private_in_any_of_yaml_s_words_is_private(small, word):
+    spoil(small, "meetings/secret.md", "private: true", f"private: {word}")
+    assert open_notebook(small).find("secret").private
+
+
+@pytest.mark.parametrize("row", ["Private: true", "privat: true", "PRIVATE: true", "private: perhaps", "private:"])
+def test_a_slip_never_publishes_what_is_private(small, row):
+    spoil(small, "meetings/secret.md", "private: true", row)
+    assert "secret.md:4: " in faults_of(small)[0]
+
+
+@pytest.mark.parametrize(
+    "file, said",
+    [
+        ("term/x.md", "no kind of entry lies in 'term/'; did you mean 'terms/'?"),
+        ("drafts/x.md", "no kind of entry lies in 'drafts/'; the folders are papers,"),
+        ("terms/deep/x.md", "an entry lies in its folder itself and not deeper; move it to 'terms/x.md'"),
+    ],
+)
+def test_a_file_where_no_entry_is_looked_for_is_told(small, file, said):
+    write_files(small, {f"entries/{file}": "# X\n"})
+    (fault,) = faults_of(small)
+    assert said in fault and f"{file}:1: " in fault.replace("\\", "/")
+
+
+def test_what_lies_with_pictures_runs_and_kept_results_is_no_entry(small):
+    names = ("assets/a.md", "runs/b/c.md", "studies/s/laptop/d.md", "_notes/e.md", "posts/.f.md", "terms/.g/h.md")
+    write_files(small, {f"entries/{name}": "# X\n" for name in names})
+    assert len(open_notebook(small).entries) == 4
+
+
+def test_an_entry_in_another_kind_s_folder_is_told(small):
+    spoil(small, "terms/attention-head.md", "kind: term", "kind: post")
+    (fault,) = faults_of(small)
+    assert "attention-head.md:3: a post lies in 'posts/'; move the file there, or write 'kind: term'" in fault
+
+
+def test_a_paper_s_key_and_a_correction_s_source_stand_in_the_bibliography(small):
+    rows = "corrections: [{said: a, right: b, source: SOURCE}]\n"
+    paper = f"---\ntitle: P\ncite: KEY\n{rows}---\n"
+    write_files(small, {"entries/papers/p.md": paper.replace("KEY", "one202").replace("SOURCE", "nobody")})
+    cite, source = faults_of(small)
+    assert "p.md:3: the field 'cite' names 'one202', which no bibliography has; did you mean 'one2020'?" in cite
+    assert "p.md:4: the field 'corrections' names 'nobody'" in source
+    write_files(small, {"entries/papers/p.md": paper.replace("KEY", "one2020").replace("SOURCE", "https://a.b/c")})
+    assert open_notebook(small).find("p").corrections[0].source == "https://a.b/c"
+
+
+def test_references_may_stand_in_csl_json_beside_bibtex_each_key_once(small):
+    write_files(small, {"entries/refs.json": '[{"id": "two2021", "title": "Two"}]'})
+    assert set(open_notebook(small).references) == {"one2020", "two2021"}
+    write_files(small, {"entries/refs.json": '[{"id": "one2020", "title": "Two"}]'})
+    assert "'one2020' stands in refs.bib too" in faults_of(small)[0]
 
 
 def test_a_file_without_front_matter_is_an_entry_of_its_folder_s_kind(small):
@@ -96,6 +178,12 @@ def test_corrections_come_with_an_entry(small):
         ("[notebook]\ntitel = 'x'\n", "has no setting 'titel'; did you mean 'title'?"),
         ("[notebook]\ntitle = 3\n", "is not what it should be"),
         ("[notebook", "cannot be read as TOML"),
+        ("[notbook]\n", "toml:1: 'notbook' is no part of a notebook's settings; did you mean 'notebook'?"),
+        ("notebook = 1\n", "is not what it should be"),
+        ("[notebook]\ntitle = ' '\n", "toml:2: the setting 'title' is empty"),
+        ("[notebook]\n\naddress = 'example.org'\n", "toml:3: the setting 'address' is 'example.org'; write an address"),
+        ("[notebook]\nrepository = 'javascript:alert(1)'\n", "write an address from https:// on"),
+        ("[notebook]\nlanguage = 'en\"'\n", "write a language tag"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(small, text, said):

@@ -47,6 +47,15 @@ def test_what_is_not_there_or_private_is_refused_without_telling_more(small, nam
     assert ("did you mean 'Attention head'?" in str(told.value)) == name.startswith("att")
 
 
+def test_a_link_to_the_file_of_a_private_entry_is_refused_and_not_shown_with_its_address(small):
+    with pytest.raises(NotebookError, match="this leads to a private entry"):
+        asked_by(small).file("../meetings/secret.md")
+    text = "See [a talk](../meetings/secret.md)."
+    with pytest.raises(NotebookError, match=r"^a\.md:3: this leads to a private entry"):
+        render(text, asked_by(small), path="a.md", first_line=3)
+    assert "hello.html" in render("See [a talk](../posts/hello.md).", asked_by(small)).html, "control: a public one"
+
+
 def test_an_unknown_citation_names_the_nearest_key(small):
     with pytest.raises(NotebookError, match="did you mean 'one2020'"):
         asked_by(small).citation("one202")
@@ -64,7 +73,7 @@ def test_pictures_lie_below_entries_and_nowhere_else(small, tmp_path):
         "link.png",
         "nothing.png",
         "../refs.bib",
-        "../meetings/secret.md",
+        "../meetings/nothing.md",
     ):
         assert resolver.file(outside) is None, outside
 

@@ -74,6 +74,7 @@ for _kind in (
     Kind("page", "pages", "Pages"),
 ):
     KINDS.add(_kind.name)(_kind)
+_FOLDERS = frozenset(KINDS.find(_name).folder for _name in KINDS)
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,11 @@ def read_entry(path: Path) -> Entry:
     fields, body, line = split_front_matter(text, name)
     kind = _kind_of(fields, path)
     faults = [
-        NotebookError(sentence, path=name, line=_line_of(text, field))
+        NotebookError(sentence, path=name, line=line_of(text, field))
         for field, sentence in check_fields(fields, KINDS.find(kind).all_fields, kind)
     ]
+    if path.parent.name in _FOLDERS and path.parent.name != KINDS.find(kind).folder:
+        faults.append(NotebookError(_elsewhere(kind, path), path=name, line=line_of(text, "kind")))
     title = _title_of(fields, body)
     if not title:
         faults.append(
@@ -188,8 +191,13 @@ def _kind_of(fields: Mapping[str, Any], path: Path) -> str:
     if named not in KINDS:
         known = ", ".join(KINDS)
         sentence = f"'{named}' is no kind of entry; write one of {known}"
-        raise NotebookError(sentence, path=str(path), line=_line_of(path.read_text(encoding="utf-8"), "kind"))
+        raise NotebookError(sentence, path=str(path), line=line_of(path.read_text(encoding="utf-8"), "kind"))
     return str(named)
+
+
+def _elsewhere(kind: str, path: Path) -> str:
+    right = next(name for name in KINDS if KINDS.find(name).folder == path.parent.name)
+    return f"a {kind} lies in '{KINDS.find(kind).folder}/'; move the file there, or write 'kind: {right}'"
 
 
 def _title_of(fields: Mapping[str, Any], body: str) -> str:
@@ -199,7 +207,7 @@ def _title_of(fields: Mapping[str, Any], body: str) -> str:
     return heading[1].strip() if heading else ""
 
 
-def _line_of(text: str, field: str) -> int:
+def line_of(text: str, field: str) -> int:
     """Return the line on which a field of the front matter stands."""
-    found = (number for number, line in enumerate(text.splitlines(), 1) if line.startswith(f"{field}:"))
-    return next(found, 1)
+    lines = (number for number, line in enumerate(text.split("\n"), 1) if line.startswith(f"{field}:"))
+    return next(lines, 1)

@@ -1,36 +1,29 @@
 """A notebook: a folder with `glassbook.toml`, its entries, and the references that they cite."""
 
 import re
-import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TypeVar
 
 from glassbook.core.errors import GlassbookError
 from glassbook.evidence.citations import Reference, read_bibliography
-from glassbook.notebook.entries import KINDS, Entry, read_entry
+from glassbook.notebook.entries import KINDS, Entry, line_of, read_entry
 from glassbook.notebook.faults import NotebookError, NotebookFaults
+from glassbook.notebook.settings import Settings, read_settings
 from glassbook.runs.places import NOTEBOOK_FILE
 
 ENTRIES_FOLDER = "entries"
 BIBLIOGRAPHIES = ("refs.bib", "refs.json")
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `glassbook.toml` says under `[notebook]`; without an `address` nothing is written that needs absolute links."""
-
-    title: str = "Notebook"
-    author: str = ""
-    language: str = "en"
-    description: str = ""
-    address: str = ""
-    repository: str = ""
+_NO_ENTRIES = ("assets", "runs")
+_RANKS: tuple[Callable[[Entry], tuple[str, ...]], ...] = (
+    lambda entry: (entry.slug,),
+    lambda entry: (entry.title,),
+    lambda entry: entry.aliases,
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,10 @@ class Notebook:
         return tuple(entry for entry in self.entries if not entry.private)
 
     def find(self, name: str) -> Entry | None:
-        """Return the entry whose slug, title or alias this is; case, plural, hyphens and spaces do not matter."""
+        """Return the entry whose slug, title or alias this is; case, plural, hyphens and spaces do not matter.
+
+        A slug wins over a title, a title over an alias, and every name of a public entry over those of private ones.
+        """
         return self._names.get(spoken(name)) or self._names.get(singular(spoken(name)))
 
     def nearest(self, name: str) -> str | None:
@@ -62,13 +58,19 @@ class Notebook:
         return f"; did you mean '{near[0]}'?" if near else "; add it there"
 
     @cached_property
+    def by_place(self) -> dict[str, Entry]:
+        """Return the entries, private ones too, by where their files lie below `entries`: `terms/gpt-2.md`."""
+        return {f"{entry.folder}/{entry.path.name}": entry for entry in self.entries}
+
+    @cached_property
     def _names(self) -> dict[str, Entry]:
-        """Return every name in its plain form; a slug wins over a title, a title over an alias."""
+        """Return every name in its plain form, with its singular where that is no other's name."""
         found: dict[str, Entry] = {}
-        for names in (lambda entry: (entry.slug,), lambda entry: (entry.title,), lambda entry: entry.aliases):
-            for entry in self.entries:
-                for name in names(entry):
-                    found.setdefault(spoken(name), entry)
+        for entries in (self.public, [entry for entry in self.entries if entry.private]):
+            for names in _RANKS:
+                for entry in entries:
+                    for name in names(entry):
+                        found.setdefault(spoken(name), entry)
         for name, entry in list(found.items()):
             found.setdefault(singular(name), entry)
         return found
@@ -85,23 +87,17 @@ def open_notebook(folder: Path | None = None) -> Notebook:
     Raises NotebookFaults with all that is wrong in its entries, each with file and line; NotebookError where there is none.
     """
     root = find_root(folder)
-    settings = read_settings(root / NOTEBOOK_FILE)
-    entries: list[Entry] = []
     faults: list[NotebookError] = []
-    for path in entry_paths(root):
-        try:
-            entries.append(read_entry(path))
-        except NotebookError as fault:
-            faults.extend(fault.faults)
-    references: Mapping[str, Reference] = {}
-    try:
-        references = read_references(root)
-    except GlassbookError as fault:
-        faults.append(NotebookError(str(fault)))
-    faults.extend(_doubles(entries))
-    if faults:
+    settings = _without_faults(faults, partial(read_settings, root / NOTEBOOK_FILE))
+    references = _without_faults(faults, partial(read_references, root))
+    read = [_without_faults(faults, partial(read_entry, path)) for path in entry_paths(root)]
+    entries = tuple(entry for entry in read if entry is not None)
+    faults += [*_strays(root), *_doubles(entries)]
+    if references is not None:
+        faults += [fault for entry in entries for fault in _uncited(entry, references)]
+    if faults or settings is None or references is None:
         raise NotebookFaults(faults)
-    return Notebook(root, settings, tuple(entries), references)
+    return Notebook(root, settings, entries, references)
 
 
 def find_root(folder: Path | None = None) -> Path:
@@ -122,38 +118,22 @@ def find_root(folder: Path | None = None) -> Path:
     )
 
 
-def read_settings(path: Path) -> Settings:
-    """Return the settings in `glassbook.toml`; raise NotebookError for what is no TOML or no setting."""
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise NotebookError(f"this cannot be read as TOML ({fault}); mend it there", path=str(path)) from fault
-    known = Settings.__struct_fields__
-    rows: dict[str, Any] = found.get("notebook", {})
-    for name in rows:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
-            raise NotebookError(f"[notebook] has no setting '{name}'; {hint}", path=str(path))
-    try:
-        return msgspec.convert(rows, Settings)
-    except msgspec.ValidationError as fault:
-        raise NotebookError(f"a setting under [notebook] is not what it should be ({fault})", path=str(path)) from fault
-
-
 def entry_paths(root: Path) -> list[Path]:
-    """Return the Markdown files of a notebook: those in the folders of its kinds, deeper ones of runs and studies left out."""
+    """Return the Markdown files in the folders of the kinds, in the order of their paths."""
     folders = [root / ENTRIES_FOLDER / KINDS.find(name).folder for name in KINDS]
     return sorted(path for folder in folders for path in folder.glob("*.md") if not path.name.startswith("."))
 
 
 def read_references(root: Path) -> Mapping[str, Reference]:
-    """Return the references in `entries/refs.bib` and `entries/refs.json` by key."""
+    """Return the references in `entries/refs.bib` and `entries/refs.json` by key; raise GlassbookError for one in both."""
     found: dict[str, Reference] = {}
     for name in BIBLIOGRAPHIES:
         path = root / ENTRIES_FOLDER / name
         if path.is_file():
-            found |= read_bibliography(path)
+            more = read_bibliography(path)
+            for key in sorted(found.keys() & more.keys()):
+                raise NotebookError(f"'{key}' stands in {BIBLIOGRAPHIES[0]} too; keep it in one file", path=str(path))
+            found |= more
     return found
 
 
@@ -171,9 +151,56 @@ def singular(name: str) -> str:
     return name[:-1] if name.endswith("s") and not name.endswith("ss") and len(name) > 3 else name
 
 
+Found = TypeVar("Found")
+
+
+def _without_faults(faults: list[NotebookError], read: Callable[[], Found]) -> Found | None:
+    """Return what is read, or None where it cannot be, with the reasons among the faults."""
+    try:
+        return read()
+    except NotebookError as fault:
+        faults.extend(fault.faults)
+    except GlassbookError as fault:
+        faults.append(NotebookError(str(fault)))
+    return None
+
+
+def _strays(root: Path) -> Iterator[NotebookError]:
+    """Yield a fault for each Markdown file that lies where no entry is looked for."""
+    folders = [KINDS.find(name).folder for name in KINDS]
+    for folder in sorted((root / ENTRIES_FOLDER).glob("[!._]*/")):
+        if folder.name in (*_NO_ENTRIES, KINDS.find("study").folder):
+            continue
+        for path in sorted(folder.rglob("*.md")):
+            inside = path.relative_to(folder)
+            if any(part.startswith(".") for part in inside.parts):
+                continue
+            if folder.name not in folders:
+                near = get_close_matches(folder.name, folders, n=1)
+                where = f"did you mean '{near[0]}/'?" if near else f"the folders are {', '.join(folders)}"
+                yield NotebookError(f"no kind of entry lies in '{folder.name}/'; {where}", path=str(path), line=1)
+            elif len(inside.parts) > 1:
+                sentence = f"an entry lies in its folder itself and not deeper; move it to '{folder.name}/{path.name}'"
+                yield NotebookError(sentence, path=str(path), line=1)
+
+
+def _uncited(entry: Entry, references: Mapping[str, Reference]) -> Iterator[NotebookError]:
+    """Yield a fault for each key in an entry's fields that no bibliography holds; a correction may name an address instead."""
+    named = [("cite", str(entry.fields["cite"]))] if entry.kind == "paper" and entry.fields.get("cite") else []
+    named += [("corrections", one.source) for one in entry.corrections if "://" not in one.source]
+    for field, key in named:
+        if key not in references:
+            near = get_close_matches(key, references, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"add it to {ENTRIES_FOLDER}/{BIBLIOGRAPHIES[0]}"
+            sentence = f"the field '{field}' names '{key}', which no bibliography has; {hint}"
+            yield NotebookError(sentence, path=str(entry.path), line=line_of(entry.path.read_text("utf-8"), field))
+
+
 def _doubles(entries: Iterable[Entry]) -> list[NotebookError]:
     """Return a fault for each slug that two entries share, and for each alias that names another entry too."""
-    faults, slugs, aliases = [], defaultdict(list), defaultdict(list)
+    faults: list[NotebookError] = []
+    slugs: dict[str, list[Entry]] = defaultdict(list)
+    aliases: dict[str, list[tuple[str, Entry]]] = defaultdict(list)
     for entry in entries:
         slugs[entry.slug].append(entry)
         for alias in entry.aliases:
@@ -188,5 +215,6 @@ def _doubles(entries: Iterable[Entry]) -> list[NotebookError]:
         for alias, entry in found:
             if entry is not first:
                 sentence = f"the alias '{alias}' names '{first.path}' already; take it out of one of the two"
-                faults.append(NotebookError(sentence, path=str(entry.path), line=1))
+                line = line_of(entry.path.read_text("utf-8"), "aliases")
+                faults.append(NotebookError(sentence, path=str(entry.path), line=line))
     return faults

@@ -80,13 +80,17 @@ class EntryResolver:
 
     def _entry(self, name: str, anchor: str) -> Target:
         found = self.notebook.find(name)
-        if found is None or found.private:
+        if found is None:
             near = self.notebook.nearest(name)
             hint = f"did you mean '{near}'?" if near else "write it, or link to its source"
             raise NotebookError(f"no entry is called '{name}'; {hint}")
         return self._target(found, anchor)
 
     def _target(self, entry: Entry, anchor: str) -> Target:
+        if entry.private:
+            raise NotebookError(
+                "this leads to a private entry, so no page shows it; take the link out, or publish the entry"
+            )
         href = relpath(entry.address, PurePosixPath(self.asking.address).parent)
         return Target(f"{href}#{anchor}" if anchor else href, entry.title, entry.slug, entry.definition)
 
@@ -96,7 +100,7 @@ class EntryResolver:
         if path.startswith("/") or place.startswith(".."):
             return None
         if place.endswith(".md"):
-            found = next((one for one in self.notebook.public if f"{one.folder}/{one.path.name}" == place), None)
+            found = self.notebook.by_place.get(place)
             return self._target(found, anchor) if found else None
         return self._picture(place)
 
