@@ -1,12 +1,12 @@
 """A notebook finds its entries by every name they have, and tells all that is wrong with them at once."""
 
 import pytest
-from notebook.conftest import write_files
 
 from glassbook.evidence.corrections import Correction
 from glassbook.notebook.entries import KINDS, read_entry, slug_of
 from glassbook.notebook.faults import NotebookError, NotebookFaults
 from glassbook.notebook.notebook import open_notebook
+from notebook.conftest import write_files
 
 
 def spoil(root, name, old, new):

@@ -8,7 +8,7 @@ from glassbook.evidence.citations import Reference, cite, find_reference
 
 
 class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sentence that does not hold: what is said, what is right, the citation key of the source, and where in it if one place."""
+    """A sentence that does not hold: what is said, what is right, a citation key, and where in that source."""
 
     said: str
     right: str
