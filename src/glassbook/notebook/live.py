@@ -170,6 +170,7 @@ def claim_block(place: Place, claim: Claim, judged: Judgement, href: str, level:
         element("p", said, element("a", "How this was measured", href=href), class_="claim-facts"),
         element("p", f"Stale: {stale}", class_="claim-facts") if stale else None,
         class_=kind,
+        role="note",
         aria_label=f"A claim that was measured: {verdict}",
     )
 
