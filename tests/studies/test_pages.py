@@ -119,3 +119,10 @@ def test_a_page_for_a_browser_holds_claims_pictures_and_costs(report, tmp_path):
     for part in ("Adding one makes a number larger.", "A seed a row.", "The first.", "a computer", "Parameters", "✓"):
         assert part in html
     assert "src=" not in html and "<script" not in html, "it needs nothing from elsewhere"
+
+
+def test_a_number_that_only_shows_how_one_is_written_states_nothing():
+    shown = "`[1](run:a/b#c)`\n\n```markdown\n[2](run:a/b#c)\n```\n\n~~~\n[3](run:a/b#c)\n~~~\n"
+    assert list(stated(shown)) == []
+    [one] = stated(f"{shown}\n[4](run:a/b#c) and `code`")
+    assert (one.text, one.line) == ("4", 11), "control: outside of code it does, on its own line"

@@ -14,6 +14,9 @@ from glassbook.views.numbers import spell
 
 _LINK = re.compile(r"\[([^\[\]]+)\]\(run:([^()#\s]+)#([^()\s]+)\)")
 _ANY_LINK = re.compile(r"\(run:[^)]*\)")
+_CODE = re.compile(
+    r"^(`{3,}|~{3,})[^\n]*\n.*?^\1[`~]*[ ]*$|(?<!`)(`+)(?!`)[^`].*?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL
+)
 _POWER = re.compile(r"(.*?)\s*×\s*10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _PLAIN = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-", "\u202f ,%")
 _INTERVALS = ("baseline", "control", "precondition")
@@ -36,13 +39,18 @@ def link(value: float | str, place: str, field: str) -> str:
 
 def stated(text: str) -> Iterator[Stated]:
     """Yield every number that a page of Markdown states with a link to its run; raise EvidenceError for a broken link."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(_without_code(text).splitlines(), start=1):
         found = list(_LINK.finditer(line))
         if len(found) != len(_ANY_LINK.findall(line)):
             raise EvidenceError(
                 f"line {number}: a link to a run cannot be read; write [number](run:STUDY/SIZE#CLAIM.estimate)"
             )
         yield from (Stated(match[1], match[2], match[3], number) for match in found)
+
+
+def _without_code(text: str) -> str:
+    """Return a page whose code, where a number only shows how one is written, is left blank, line for line."""
+    return _CODE.sub(lambda code: "\n" * code[0].count("\n"), text)
 
 
 class Kept:

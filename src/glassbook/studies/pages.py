@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from glassbook.views.view import View, read_view
 _FIELDS = ("estimate", "low", "high", "verdict", "n_items", "baseline", "control", "precondition")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
     """What a page is made from: the study, its claims, and the results kept at `place`, which is `STUDY/SIZE`."""
 
@@ -47,7 +48,7 @@ class Page:
         """Return the results that the page tells of."""
         return self.kept.results(self.place)
 
-    @property
+    @cached_property
     def judgements(self) -> dict[str, Judgement]:
         """Return the judgements of every claim whose bar is still the one of its runs, made anew from the items."""
         return judge_as_begun(self.results, self.claims.claims)
