@@ -44,7 +44,7 @@ def _of_place(place: Place) -> RunPage:
     parts = [
         ("claims", "The claims", join(*claims)),
         ("again", "Measured again", join(_code(commands), _code(python))),
-        ("asked", "What was asked", _table({**_flat(first["asked"]["config"].get("settings", {}))})),
+        ("asked", "What was asked", _table(_flat(first["asked"]["config"].get("settings", {})), "What was asked")),
         ("on-what", "On what", _on_what(first)),
         ("runs", "The runs", _runs(place.records)),
     ]
@@ -59,7 +59,7 @@ def _of_run(run: KeptRun, is_stale: bool) -> RunPage:
     shown = [Markup(view.html()) for view in run.views().values()]
     parts = [
         ("again", "Measured again", _code(command)),
-        ("asked", "What was asked", _table({"seed": record["asked"]["seed"], **_flat(record["asked"]["config"])})),
+        ("asked", "What was asked", _table(_asked(record), "What was asked")),
         ("on-what", "On what", _on_what(record)),
         ("cost", "What it cost", _cost(record)),
         ("pictures", "Its pictures", join(*shown)),
@@ -83,8 +83,12 @@ def _claim(place: Place, name: str) -> Markup:
     if claim.paper and claim.paper.checked and claim.paper.value is not None:
         said = f"{spell(claim.paper.value)} ({', '.join(part for part in (claim.paper.where, claim.paper.setting) if part)})"
         rows = {"the paper": said, **rows}
-    more = element("details", element("summary", "Paper, bar, control and every seed"), _table(rows))
+    more = element("details", element("summary", "Paper, bar, control and every seed"), _table(rows, f"Behind {name}"))
     return element("div", claim_block(place, claim, judged, "#again", "h3"), more, id=name, class_="claim-whole")
+
+
+def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"seed": record["asked"]["seed"], **_flat(record["asked"]["config"])}
 
 
 def _on_what(record: Mapping[str, Any]) -> Markup:
@@ -99,7 +103,7 @@ def _on_what(record: Mapping[str, Any]) -> Markup:
         **{f"version of {name}": version for name, version in (record.get("versions") or {}).items()},
         **{str(name): value for name, value in hardware.items()},
     }
-    return _table(rows)
+    return _table(rows, "On what")
 
 
 def _runs(records: Mapping[int, Mapping[str, Any]]) -> Markup:
@@ -133,9 +137,9 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def _table(rows: Mapping[str, Any]) -> Markup:
+def _table(rows: Mapping[str, Any], label: str) -> Markup:
     said = [(name, _said(value)) for name, value in rows.items() if value not in ("", None, [], {})]
-    return data_table(("What", "Value"), said[:_METRICS_SHOWN], "Facts of the run") if said else Markup("")
+    return data_table(("What", "Value"), said[:_METRICS_SHOWN], label) if said else Markup("")
 
 
 def _said(value: Any) -> str:
