@@ -2,11 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from glassbook.notebook.importing.dialect import Named, Page
-from glassbook.notebook.importing.outline import Heading
+from glassbook.notebook.importing.outline import Heading, headings
 from glassbook.notebook.importing.tags import TAG, attributes, is_id
 from glassbook.notebook.markdown.headings import Ids, slug
 from glassbook.notebook.markdown.plain import plain
@@ -27,13 +27,16 @@ class Anchor:
     made_by: str
 
 
-def old_anchors(page: Page, all_headings: list[Heading]) -> dict[str, Anchor]:
+def old_anchors(page: Page, mended: Mapping[int, Heading]) -> dict[str, Anchor]:
     """Return every id that led to a place of the page, each once: explicit ones, then those that renderers gave headings.
+
+    `mended` are the headings as they are cut, by line.
 
     GitHub's rule is also that of Jekyll (kramdown with GFM), Docusaurus and Gatsby for headings without raw HTML; plain
     kramdown and Gatsby's reading of raw HTML differ from it.
     """
     found: dict[str, Anchor] = {}
+    all_headings = list(headings(page))
     by_line = {line: heading for heading in all_headings for line in range(heading.start, heading.end)}
     for name in page.names:
         found.setdefault(name.id, Anchor(name.id, name.line, by_line.get(name.line), "the page itself"))
@@ -42,7 +45,10 @@ def old_anchors(page: Page, all_headings: list[Heading]) -> dict[str, Anchor]:
     for made_by, rule in _RULES.items():
         for heading, made in _numbered(all_headings, rule):
             found.setdefault(made, Anchor(made, heading.start, heading, made_by))
-    return found
+    return {
+        name: replace(anchor, heading=mended.get(anchor.heading.start)) if anchor.heading else anchor
+        for name, anchor in found.items()
+    }
 
 
 def entry_ids(found: Iterable[Heading], names: Iterable[Named]) -> tuple[set[str], dict[int, str]]:

@@ -37,7 +37,7 @@ class Difference:
 
 def compare(plan: PagePlan, bodies: Sequence[Page], links: Links) -> Difference:
     """Return how the entries of a page differ from its source, `bodies` being their texts in order."""
-    source = atoms(parse(plan.source.body), links.address)
+    source = atoms(plan.original, links.address)
     result: Counter[Atom] = Counter()
     for entry, body in zip(plan.entries, bodies, strict=True):
         result.update(_of_entry(plan, entry, body))

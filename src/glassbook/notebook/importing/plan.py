@@ -42,9 +42,13 @@ class Planned:
 
 @dataclass(slots=True)
 class PagePlan:
-    """A page on its way: what was found, what was decided, and the entries it becomes; the page itself comes last."""
+    """A page on its way: what was found, what was decided, and the entries it becomes; the page itself comes last.
+
+    `original` is the page as it was read; `page` has the same lines, mended so that they mean here what they meant there.
+    """
 
     source: Source
+    original: Page
     page: Page
     root: Section
     decision: Decision
@@ -96,7 +100,7 @@ def plan_entries(plan: PagePlan, kind: str, title: str, slugs: Slugs) -> None:
     for index, piece in enumerate(plan.decision.pieces):
         plan.owners[piece.start : piece.end] = [index] * (piece.end - piece.start)
     plan.headings = list(headings(plan.page))
-    plan.anchors = old_anchors(plan.page, plan.headings)
+    plan.anchors = old_anchors(plan.original, {heading.start: heading for heading in plan.headings})
     _count_ids(plan)
 
 

@@ -70,11 +70,10 @@ def _leads_on(site: Site, plan: PagePlan, address: str) -> bool:
 
 
 def _read(source: Source, found: Found, notebook: Notebook) -> PagePlan:
-    page = parse(source.body)
-    edits, doubts = mend(page, _known(page, found, notebook))
-    if edits:
-        page = parse(apply(source.body, edits))
-    return PagePlan(source, page, outline(page), Decision(), doubts)
+    original = parse(source.body)
+    edits, doubts = mend(original, _known(original, found, notebook))
+    page = parse(apply(source.body, edits)) if edits else original
+    return PagePlan(source, original, page, outline(page), Decision(), doubts)
 
 
 def _known(page: Page, found: Found, notebook: Notebook) -> frozenset[str]:
