@@ -1,5 +1,8 @@
 """Formulas: which text is one, how it is set, and what the engine is kept from."""
 
+import hashlib
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
@@ -170,12 +173,27 @@ def test_another_version_of_katex_does_not_believe_the_memory_of_this_one(
     assert len(list(tmp_path.rglob("*.html"))) == 2
 
 
+BUILD = """
+import sys
+from pathlib import Path
+from glassbook.notebook.markdown.katex import Formulas
+formulas = Formulas(Path(sys.argv[1]))
+print(sum(len(formulas.html(f"y_{number % 10}", display=False)) for number in range(40)))
+"""
+
+
 def test_two_builds_that_share_a_folder_leave_whole_formulas_and_nothing_else(tmp_path: Path) -> None:
-    tex = [f"y_{number}" for number in range(10)] * 4
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda one: Formulas(tmp_path).html(one, display=False), tex))
-    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 10
-    assert not list(tmp_path.rglob("*.part"))
+    builds = [
+        subprocess.Popen([sys.executable, "-c", BUILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    first, second = (build.communicate(timeout=60)[0] for build in builds)
+    assert first == second and int(first) > 1000 and all(build.returncode == 0 for build in builds)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(kept) == 10 and all(path.suffix == ".html" for path in kept)
+    for path in kept:
+        stamp, _, html = path.read_bytes().partition(b"\n")
+        assert stamp.decode() == hashlib.sha256(html).hexdigest()
 
 
 def test_the_engine_writes_elements_that_end_where_they_must() -> None:
