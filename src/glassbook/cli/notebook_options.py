@@ -1,5 +1,6 @@
 """What verbs share that touch a notebook: which one, and what to say where the packages of its site are missing."""
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,12 +29,11 @@ def open_it(folder: Path | None) -> "Notebook":
 def need_site() -> None:
     """Raise InputError with what to install where a package that writes sites is missing."""
     try:
-        import glassbook.notebook.markdown
-        import glassbook.notebook.notebook
+        importlib.import_module("glassbook.notebook.markdown")
+        importlib.import_module("glassbook.notebook.notebook")
     except ModuleNotFoundError as fault:
         if (fault.name or "").partition(".")[0] not in _PACKAGES:
             raise
         raise InputError(
             f"a notebook needs the package '{fault.name}', which is not installed; run `pip install 'glassbook[site]'`"
         ) from fault
-    assert glassbook.notebook.markdown and glassbook.notebook.notebook

@@ -1,12 +1,14 @@
 """A fresh notebook: the folder that one begins with, and the workflow that publishes it."""
 
 import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from glassbook.files.atomic import atomic_folder, write_text
 from glassbook.notebook.entries import slug_of
 from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.front_matter import join_front_matter
+from glassbook.notebook.new import quarter_of
 from glassbook.runs.places import NOTEBOOK_FILE
 
 _SETTINGS = """\
@@ -41,43 +43,52 @@ $ glassbook serve
 $ glassbook build
 ```
 """
+# The actions are named by the commits of their releases, since a tag can be moved.
 _WORKFLOW = """\
 # Builds the notebook and publishes it whenever something is pushed to main.
+# Once, before the first time: Settings, Pages, Source: "GitHub Actions".
 name: publish
 on:
   push:
     branches: [main]
   workflow_dispatch:
-permissions:
-  contents: read
+permissions: {}
 concurrency:
   group: pages
   cancel-in-progress: true
 jobs:
-  publish:
+  build:
     runs-on: ubuntu-latest
+    timeout-minutes: 20
     permissions:
       contents: read
+    steps:
+      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
+        with:
+          # When an entry came and changed is read from the history.
+          fetch-depth: 0
+          persist-credentials: false
+      - uses: actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065 # v5.6.0
+        with:
+          python-version: "3.12"
+      - run: pip install 'glassbook[site]==VERSION' --extra-index-url https://download.pytorch.org/whl/cpu
+      - run: glassbook build --strict --out site
+      - uses: actions/upload-pages-artifact@56afc609e74202658d3ffba0e8f6dda462b719fa # v3.0.1
+        with:
+          path: site
+  publish:
+    needs: build
+    runs-on: ubuntu-latest
+    timeout-minutes: 10
+    permissions:
       pages: write
       id-token: write
     environment:
       name: github-pages
       url: ${{ steps.deployment.outputs.page_url }}
     steps:
-      - uses: actions/checkout@v4
-        with:
-          # Dates of entries come from the history.
-          fetch-depth: 0
-      - uses: actions/setup-python@v5
-        with:
-          python-version: "3.12"
-      - run: pip install 'glassbook[site]'
-      - run: glassbook build --strict --out site
-      - uses: actions/upload-pages-artifact@v3
-        with:
-          path: site
       - id: deployment
-        uses: actions/deploy-pages@v4
+        uses: actions/deploy-pages@d6db90164ac5ed86f2b6aed7e0febac5b3c0c03e # v4.0.5
 """
 
 
@@ -97,7 +108,7 @@ def new_notebook(folder: Path, day: datetime.date) -> Path:
 
 
 def _files(title: str, day: datetime.date) -> dict[str, str]:
-    period = f"{day.year}-Q{(day.month - 1) // 3 + 1}"
+    period = quarter_of(day)
     log = f"Log of {period}"
     term = {
         "title": "Language model",
@@ -110,7 +121,7 @@ def _files(title: str, day: datetime.date) -> dict[str, str]:
         NOTEBOOK_FILE: _SETTINGS.format(title=_quoted(title)),
         "README.md": _README.format(title=title),
         ".gitignore": _IGNORED,
-        ".github/workflows/publish.yml": _WORKFLOW,
+        ".github/workflows/publish.yml": _WORKFLOW.replace("VERSION", version("glassbook")),
         "entries/pages/home.md": join_front_matter({"title": "Home", "kind": "page"}, _HOME.format(log=slug_of(log))),
         "entries/terms/language-model.md": join_front_matter(term, _TERM),
         f"entries/log/{slug_of(log)}.md": join_front_matter(

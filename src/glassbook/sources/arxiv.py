@@ -1,4 +1,4 @@
-"""What arXiv says of a paper: title, authors, year and abstract, asked by its number."""
+"""What arXiv says of a paper: title, authors and year, asked by its number."""
 
 import re
 import urllib.error
@@ -26,7 +26,6 @@ class ArxivPaper:
     title: str
     authors: Sequence[str]
     year: int
-    abstract: str
 
 
 def arxiv_number(text: str) -> str | None:
@@ -51,14 +50,15 @@ def ask_arxiv(number: str) -> ArxivPaper:
 
 def read_answer(data: bytes, number: str) -> ArxivPaper:
     """Return the paper in arXiv's answer; raise SourceError for an answer that is too long, hostile, or about no paper."""
-    # A feed needs no document type, and one that brings it could unfold into anything.
-    if len(data) > _LARGEST or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise SourceError(
-            f"what was answered about {number} is no list of papers; look at https://arxiv.org/abs/{number}"
-        )
     try:
-        entry = ElementTree.fromstring(data).find(f"{_ATOM}entry")
-    except ElementTree.ParseError as fault:
+        # As text, so that no other encoding hides a document type: a feed needs none, and one could unfold into anything.
+        text = data.decode("utf-8")
+        if len(data) > _LARGEST or "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise SourceError(
+                f"what was answered about {number} is no list of papers; look at https://arxiv.org/abs/{number}"
+            )
+        entry = ElementTree.fromstring(text).find(f"{_ATOM}entry")
+    except (UnicodeDecodeError, ElementTree.ParseError) as fault:
         raise SourceError(f"what was answered about {number} cannot be read ({fault}); try again later") from fault
     title = _text(entry, "title")
     published = _text(entry, "published")
@@ -67,7 +67,7 @@ def read_answer(data: bytes, number: str) -> ArxivPaper:
             f"arXiv knows no paper {number}; check the number, as it stands in https://arxiv.org/abs/{number}"
         )
     authors = [_text(author, "name") for author in entry.findall(f"{_ATOM}author")]
-    return ArxivPaper(number, title, tuple(filter(None, authors)), int(published[:4]), _text(entry, "summary"))
+    return ArxivPaper(number, title, tuple(filter(None, authors)), int(published[:4]))
 
 
 def _text(element: ElementTree.Element | None, name: str) -> str:
