@@ -68,6 +68,12 @@ def is_yes(value: Any) -> bool:
     return str(value).casefold() in _YES
 
 
+def means_private(fields: Mapping[str, Any]) -> bool:
+    """Return whether front matter of any origin asks for privacy: only a clear no to a word near `private` is none."""
+    asked = (value for name, value in fields.items() if get_close_matches(name.casefold(), ["private"], cutoff=0.82))
+    return any(str(value).casefold() not in _NO for value in asked)
+
+
 def _says_the_same(name: str, known: str) -> bool:
     """Return whether a name of another generator is only spelled otherwise, as `publishDate` is."""
     return name != name.casefold() and re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold() == known and "_" in known

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glassbook.notebook.entries import KINDS
-from glassbook.notebook.fields import check_fields, day
+from glassbook.notebook.fields import check_fields, day, is_yes, means_private
 from glassbook.notebook.importing.anchors import Anchor, entry_ids, old_anchors
 from glassbook.notebook.importing.deciding import Decision, Doubt, Piece
 from glassbook.notebook.importing.dialect import Named, Page
@@ -83,7 +83,8 @@ class PagePlan:
 def plan_entries(plan: PagePlan, kind: str, title: str, slugs: Slugs) -> None:
     """Name the entries of a page and say which line goes where."""
     source = plan.source
-    inherited = {key: source.fields[key] for key in ("private", "draft") if source.fields.get(key) is True}
+    asked = {"private": means_private(source.fields), "draft": is_yes(source.fields.get("draft"))}
+    inherited: dict[str, Any] = {name: True for name, wanted in asked.items() if wanted}
     if source.fields.get("published") is False:
         inherited["draft"] = True
     seen: dict[str, int] = {}
@@ -134,6 +135,8 @@ def page_fields(source: Source, kind: str, doubts: list[Doubt]) -> dict[str, Any
     for name, sentence in list(check_fields(fields, KINDS.find(kind).all_fields, kind)):
         fields[f"source_{name}"] = fields.pop(name)
         doubts.append(Doubt(-1, f"{sentence}; it was kept as source_{name}"))
+    if means_private(source.fields):
+        fields["private"] = True
     dated = (source.fields.get(name) for name in ("date", "publish_date", "publishDate", "pubDate", "published_at"))
     found = next((value for value in map(_day, dated) if value), _day(source.path.name[:10]))
     if found is not None and "date" not in fields:
