@@ -47,11 +47,14 @@ def test_an_entry_s_changes_are_told_newest_first_and_others_are_not_its_own(tmp
     assert found[other] == (Change("2026-01-02", "One and another"),)
 
 
-@pytest.mark.parametrize("name", ["two words.md", "ü – “quoted”.md", "tab\there.md", "line\nbreak.md"])
+@pytest.mark.parametrize(
+    "name", ["two words.md", "ü – “quoted”.md", "tab\there.md", "line\nbreak.md", "one\x01two.md", b"latin-\xe9.md"]
+)
 def test_odd_names_and_renames_are_followed(tmp_path, git, name):
     write(tmp_path, "old.md", "a text long enough to be known again " * 20)
     git("add", ".")
     git("commit", "-qm", "Old")
+    name = os.fsdecode(name)
     git("mv", "entries/terms/old.md", f"entries/terms/{name}")
     git("commit", "-qm", "New", day="2026-02-03")
     found = history(tmp_path)
@@ -80,3 +83,60 @@ def test_neither_a_surrounding_git_nor_the_person_s_configuration_changes_the_an
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
     assert history(tmp_path) == plain
     assert plain[path] == (Change("2026-01-02", "One"),)
+
+
+def test_a_repository_s_own_configuration_changes_nothing(tmp_path, git):
+    path = write(tmp_path, "one.md", "text")
+    git("add", ".")
+    git("commit", "-qm", "One")
+    plain = history(tmp_path)
+    for name, value in {"log.showRoot": "false", "diff.relative": "true", "log.showSignature": "true"}.items():
+        git("config", name, value)
+    git("config", "diff.external", "touch ran")
+    assert history(tmp_path) == plain == {path: (Change("2026-01-02", "One"),)}
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_oldest_commit_of_a_shallow_clone_brings_nothing(tmp_path, git):
+    for day in (1, 2, 3):
+        write(tmp_path, f"{day}.md", "text")
+        git("add", ".")
+        git("commit", "-qm", f"Day {day}", day=f"2026-01-0{day}")
+    shallow = tmp_path / "shallow"
+    git("clone", "-q", "--depth=2", f"file://{tmp_path}", str(shallow))
+    found = {path.name: changes for path, changes in history(shallow).items()}
+    assert found == {"3.md": (Change("2026-01-03", "Day 3"),)}
+    assert len(history(tmp_path)) == 3, "control: the whole clone knows all"
+
+
+def test_a_notebook_in_a_folder_of_a_repository_or_in_a_submodule_is_found(tmp_path, git):
+    path = write(tmp_path / "docs" / "notes", "one.md", "text")
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "entries" / "not-ours.md").write_text("text")
+    git("add", ".")
+    git("commit", "-qm", "One")
+    assert history(tmp_path / "docs" / "notes") == {path: (Change("2026-01-02", "One"),)}
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    git("-C", str(outer), "init", "-q")
+    git(
+        "-C",
+        str(outer),
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        str(tmp_path / ".git"),
+        "sub",
+    )
+    inner = outer / "sub" / "docs" / "notes"
+    assert history(inner) == {inner / "entries" / "terms" / "one.md": (Change("2026-01-02", "One"),)}
+
+
+def test_a_subject_that_is_no_text_can_still_be_written(tmp_path, git):
+    path = write(tmp_path, "one.md", "text")
+    git("add", ".")
+    git("commit", "-q", "-m", os.fsdecode(b"caf\xe9"))
+    (change,) = history(tmp_path)[path]
+    assert change.subject.encode("utf-8")
