@@ -116,17 +116,20 @@
     const search = async () => {
       const query = field.value.trim();
       const mine = ++turn;
+      const began = performance.now();
+      const answered = () => Object.assign(box.dataset, { answered: query, took: Math.round(performance.now() - began) });
       if (!query) { put(lists.names, []); put(lists.texts, []); say(0, 0, ""); return; }
       try {
         const found = findNames(await names(), query);
         if (mine !== turn) return;
         put(lists.names, found.map(nameRow));
         say(found.length, 0, query);
-        if (!hasTexts) return;
+        if (!hasTexts) { answered(); return; }
         const rows = await textRows(await fullText(), query);
         if (mine !== turn) return;
         put(lists.texts, rows);
         say(found.length, rows.length, query);
+        answered();
       } catch (error) {
         status.textContent = `The search did not load: ${error.message}.`;
       }
@@ -164,6 +167,8 @@
       const typing = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable]");
       if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); open(); }
     });
+    // A search field takes the first Escape for itself, to empty it; here it closes, from wherever.
+    dialog.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.preventDefault(); dialog.close(); } });
     dialog.addEventListener("click", (event) => { if (event.target === dialog || event.target.closest("a.hit")) dialog.close(); });
   }
   const page = document.querySelector(".search-page");
