@@ -12,6 +12,7 @@ from glassbook.notebook.live import Measurements
 from glassbook.notebook.run_pages import run_pages
 from glassbook.studies.finding import CLAIMS_FILE, folder_named
 from glassbook.studies.numbers import Kept, says
+from glassbook.views.numbers import spell
 
 PROJECT = Path(__file__).parents[2]
 STUDY, CLAIM = "gpt2-from-scratch", "character-preset"
@@ -40,6 +41,11 @@ def test_a_claim_says_value_interval_verdict_count_and_day_and_leads_to_its_run(
         assert said in piece.html
     assert f'href="../runs/{STUDY}-laptop.html#{CLAIM}"' in piece.html
     assert "measured replicated" in piece.html and "stale" not in piece.html
+    assert (
+        f'class="unseen">, replicated, 3 seeds, {spell(kept["n_items"])} validation windows, size laptop, '
+        in piece.html
+    )
+    assert piece.html.endswith("</a> nats a character"), "the unit goes on in the sentence"
     assert piece.text.endswith("(replicated)")
 
 
@@ -50,7 +56,8 @@ def test_the_size_may_be_named(ours):
 def test_what_is_stale_is_marked_in_words_with_its_cause():
     piece = measurements(stale={PLACE: {CLAIM: "its code changed"}}).claim(f"{STUDY}/{CLAIM}")
     assert 'class="measured replicated stale"' in piece.html
-    assert "> stale</span>" in piece.html and "Stale: its code changed" in piece.html
+    assert '> stale<span class="unseen">: its code changed</span></span>' in piece.html
+    assert "Stale: its code changed" in piece.html
 
 
 @pytest.mark.parametrize(
@@ -108,7 +115,8 @@ def test_every_number_leads_to_a_page_that_has_its_id_and_says_how_to_measure_it
     for claim in ours.places[PLACE].judgements:
         assert f'id="{claim}"' in body
     assert f"glassbook study run {STUDY} --size laptop" in body
-    assert f"gb.studies.find(&#34;{STUDY}&#34;)" in body
+    assert f"gb.studies.find(&#39;{STUDY}&#39;).run(size=&#39;laptop&#39;, seed=0)" in body
+    assert "Settings, data and weights are looked at by <code>glassbook verify</code>" in body
     for record in ours.places[PLACE].records.values():
         assert record["id"] in body and record["code"]["sha256"] in body
 

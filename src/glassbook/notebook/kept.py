@@ -12,13 +12,15 @@ import msgspec
 from glassbook.core.errors import GlassbookError
 from glassbook.evidence import Claim, ClaimSet, Judgement
 from glassbook.evidence.claims import LEVEL
+from glassbook.files.manifest import read_manifest
 from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.notebook import ENTRIES_FOLDER
-from glassbook.runs.reading import RUN_FILE
+from glassbook.runs.reading import METRICS_FILE, RUN_FILE, read_lines
 from glassbook.stats.intervals import Interval
 from glassbook.views.view import View, read_view
 
 STUDIES, RUNS, VIEWS = "studies", "runs", "views"
+OUTCOME_FILE = "outcome.json"
 USUAL_SIZE = "laptop"
 
 
@@ -27,7 +29,7 @@ class Numbers(Protocol):
     """What holds the numbers of kept studies; `glassbook.studies.numbers.Kept` is one."""
 
     def value(self, place: str, field: str) -> float | str:
-        """Return what stands at a field of the results kept at `STUDY/SIZE`; raise EvidenceError where nothing does."""
+        """Return what stands at a field of the results kept at `STUDY/SIZE`, or of a pinned run; else EvidenceError."""
         ...
 
     def judgements(self, place: str) -> dict[str, dict[str, Any]]:
@@ -83,7 +85,7 @@ class Place:
     @cached_property
     def records(self) -> dict[int, Mapping[str, Any]]:
         """Return the records of the runs, by seed."""
-        found = [msgspec.json.decode(path.read_bytes()) for path in self.folder.glob(f"seed-*/{RUN_FILE}")]
+        found = [_read_json(path) for path in self.folder.glob(f"seed-*/{RUN_FILE}")]
         return dict(sorted((int(record["asked"]["seed"]), record) for record in found))
 
     @property
@@ -126,7 +128,28 @@ class KeptRun:
     @cached_property
     def record(self) -> Mapping[str, Any]:
         """Return what the run says of itself."""
-        return dict(msgspec.json.decode((self.folder / RUN_FILE).read_bytes()))
+        return _read_json(self.folder / RUN_FILE)
+
+    @property
+    def date(self) -> str:
+        """Return the day on which it was begun."""
+        return str(self.record["started"])[:10]
+
+    @cached_property
+    def metrics(self) -> dict[str, Mapping[str, Any]]:
+        """Return the last number of every name, with its unit and step."""
+        return {str(row["name"]): row for row in read_lines(self.folder / METRICS_FILE)}
+
+    @cached_property
+    def outcome(self) -> dict[str, str]:
+        """Return the sentences in which it says what came out."""
+        path = self.folder / OUTCOME_FILE
+        return {name: str(said) for name, said in _read_json(path).items()} if path.is_file() else {}
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Return the SHA-256 of each of its files, as they were when it was pinned."""
+        return {name: found.sha256 for name, found in read_manifest(self.folder).files.items()}
 
     def view(self, name: str) -> View:
         """Return a picture of the run; raise NotebookError with the nearest name where it has none of this name."""
@@ -170,6 +193,15 @@ def missing(sentence: str, name: str, known: Mapping[str, object]) -> NotebookEr
     near = get_close_matches(name, list(known), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known) or 'none'}"
     return NotebookError(f"{sentence}; {hint}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as fault:
+        raise NotebookError(
+            f"this is damaged ({fault}); restore it, or pin or report its run again", path=str(path)
+        ) from fault
 
 
 def _interval(kept: Mapping[str, Any]) -> Interval:

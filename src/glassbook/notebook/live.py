@@ -44,19 +44,20 @@ class Measurements:
         """Return what `{{claim STUDY/CLAIM}}` or `{{claim STUDY/SIZE/CLAIM}}` shows: value, interval and verdict in a line."""
         place, name = self._place_and_name(key, "claim")
         claim, judged = place.claim(name)
-        shown = join(
-            _spell(judged.interval), element("span", f" {SIGNS.get(judged.verdict or '', '–')}", class_="sign")
-        )
-        said = f"{_spell(judged.interval)} {claim.unit}".rstrip()
+        sign, verdict = SIGNS.get(judged.verdict or "", "–"), judged.verdict or NO_VERDICT
+        # The sign says it to the eye; the words are there for those who listen, and without a script.
+        told = element("span", f", {verdict}, {_rests_on(place, claim, judged)}", class_="unseen")
+        shown = join(_spell(judged.interval), element("span", " ", sign, class_="sign", aria_hidden="true"), told)
+        unit = f" {claim.unit}" if claim.unit else ""
         return Piece(
-            self._marked(place, name, shown, judged, facts(place, claim, judged)),
-            f"{said} ({judged.verdict or NO_VERDICT})",
+            join(self._marked(place, name, shown, judged, facts(place, claim, judged)), unit),
+            f"{_spell(judged.interval)}{unit} ({verdict})",
             claim_block(place, claim, judged, f"{self.to_root}{place.address}#{name}"),
         )
 
     def number(self, place: str, field: str, text: str) -> Piece:
         """Return a number that a text states; raise NotebookError where its run has another one."""
-        kept = self._place(place)
+        kept = self.runs.get(place) or self._place(place)
         try:
             value = self.known.numbers.value(place, field)
         except GlassbookError as fault:
@@ -64,14 +65,18 @@ class Measurements:
         if not self.known.says(text, value):
             now = value if isinstance(value, str) else spell(value)
             raise NotebookError(f"the text states '{text}' and run:{place}#{field} has {now}; write that")
+        if isinstance(kept, KeptRun):
+            said = f"{field}\nThe run {kept.id}, {kept.date}.{self._changed(kept)}"
+            return Piece(
+                self._link(text, f"{kept.address}#numbers", said, is_stale=kept.id in self.known.changed), text
+            )
         name = field.partition(".")[0]
         if name in kept.judgements:
             claim, judged = kept.claim(name)
             return Piece(self._marked(kept, name, text, judged, facts(kept, claim, judged)), text)
         arm, _, column = field.partition(":")
         said = f"The mean of '{column}' over items and seeds\nArm: {arm}\nRuns: {kept.name}, {kept.date}"
-        address = f"{self.to_root}{kept.address}"
-        return Piece(element("a", text, class_="measured", href=address, data_live=said), text)
+        return Piece(self._link(text, kept.address, said), text)
 
     def view(self, key: str) -> Piece:
         """Return what `{{view STUDY/NAME}}`, `{{view STUDY/SIZE/NAME}}` or `{{view RUN/NAME}}` shows: a figure."""
@@ -107,8 +112,16 @@ class Measurements:
         """Return a link to where a claim is told in full, marked by its verdict and, in words, when it is stale."""
         stale = place.stale(name)
         kind = " ".join(["measured", (judged.verdict or "none").replace(" ", "-"), *(["stale"] if stale else [])])
-        mark = element("span", " stale", class_="sign") if stale else None
+        mark = (
+            element("span", " stale", element("span", f": {stale}", class_="unseen"), class_="sign") if stale else None
+        )
         return element("a", shown, mark, class_=kind, href=f"{self.to_root}{place.address}#{name}", data_live=said)
+
+    def _link(self, text: str, address: str, said: str, is_stale: bool = False) -> Markup:
+        """Return a link to where a number without a verdict was measured."""
+        mark = element("span", " stale", class_="sign") if is_stale else None
+        kind = "measured stale" if is_stale else "measured"
+        return element("a", text, mark, class_=kind, href=f"{self.to_root}{address}", data_live=said)
 
     def _figure(self, view: View, address: str, source: str) -> Piece:
         link = element("a", source, href=f"{self.to_root}{address}")
@@ -142,7 +155,7 @@ def facts(place: Place, claim: Claim, judged: Judgement) -> str:
         claim.says,
         f"{_spell(judged.interval)} {claim.unit}".rstrip(),
         f"{(judged.verdict or NO_VERDICT).capitalize()}: {judged.because}",
-        f"{len(judged.each_seed)} seeds, {spell(judged.n_items)} {claim.items}, size {place.size}, {place.date}",
+        _rests_on(place, claim, judged),
     ]
     stale = place.stale(claim.id)
     return "\n".join([*lines, f"Stale: {stale}"] if stale else lines)
@@ -173,6 +186,11 @@ def claim_block(place: Place, claim: Claim, judged: Judgement, href: str, level:
         role="note",
         aria_label=f"A claim that was measured: {verdict}",
     )
+
+
+def _rests_on(place: Place, claim: Claim, judged: Judgement) -> str:
+    """Return on how much a claim rests, and when it was measured."""
+    return f"{len(judged.each_seed)} seeds, {spell(judged.n_items)} {claim.items}, size {place.size}, {place.date}"
 
 
 def _spell(found: Interval) -> str:

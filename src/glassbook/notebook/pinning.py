@@ -1,47 +1,38 @@
 """Pinning: a run becomes a draft entry, and what its page needs is copied beside it, so that the notebook stands by itself."""
 
-import datetime
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glassbook.core.errors import RunError
+import msgspec
+
+from glassbook.core.errors import FileFormatError, RunError
 from glassbook.files.atomic import atomic_folder, write_json, write_text
+from glassbook.files.manifest import verify_manifest, write_manifest
+from glassbook.notebook.drafting import draft_of
 from glassbook.notebook.entries import slug_of
 from glassbook.notebook.faults import NotebookError
-from glassbook.notebook.front_matter import join_front_matter
-from glassbook.notebook.kept import RUNS, VIEWS
+from glassbook.notebook.front_matter import split_front_matter
+from glassbook.notebook.kept import OUTCOME_FILE, RUNS, VIEWS
 from glassbook.notebook.notebook import ENTRIES_FOLDER
-from glassbook.runs.reading import RUN_FILE, StoredRun
-from glassbook.views.numbers import spell
+from glassbook.runs.reading import METRICS_FILE, RUN_FILE, StoredRun
 
 LIMIT = 5_000_000
-"""Bytes that the pictures of one run may take in a notebook."""
+"""Bytes that the record, the numbers and the pictures of one run may take in a notebook."""
 
 _KEPT = (
-    "format",
-    "id",
-    "kind",
-    "status",
-    "started",
-    "ended",
-    "asked",
-    "code",
-    "weights",
-    "data",
-    "versions",
-    "hardware",
-    "cost",
-)
+    "format", "id", "kind", "status", "started", "ended", "asked", "code", "weights", "data", "versions", "hardware", "cost",
+)  # fmt: skip
 _MACHINE = ("processor", "cores", "threads", "memory_bytes", "gpus", "cpu_capability", "bfloat16_products")
+_TOLD_FIRST = ("sweep", "check")
 
 
 def pin(run: StoredRun, root: Path, title: str = "") -> Path:
     """Keep a finished run below `entries/runs`, write a draft entry that shows it, and return the entry's path.
 
     Pinning again changes nothing, and an entry that was written on is left as it is. Raises RunError for a run that has not
-    ended well or was altered, NotebookError where its pictures are too large or the entry's name belongs to another.
+    ended well or was altered, NotebookError where it is too large or the entry's name belongs to another.
     """
     if run.status != "done":
         raise RunError(
@@ -49,107 +40,94 @@ def pin(run: StoredRun, root: Path, title: str = "") -> Path:
         )
     if faults := run.faults():
         raise RunError(f"the run {run.id} is not what it was when it ended: {faults[0]}; run its command again")
-    _keep(run, root / ENTRIES_FOLDER / RUNS / run.id)
-    title = title.strip() or f"{run.kind.replace('-', ' ').capitalize()}, {str(run.record['started'])[:10]}"
-    path = _path(root / ENTRIES_FOLDER / "posts", title, run.id)
+    outcome = outcome_of(run)
+    title = " ".join(title.split()) or f"{run.kind.replace('-', ' ').capitalize()}, {str(run.record['started'])[:10]}"
+    path = _path(root / ENTRIES_FOLDER, title, run.id)
+    _keep(run, outcome, root / ENTRIES_FOLDER / RUNS / run.id)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, entry_of(run, title))
+        write_text(path, draft_of(run, title, outcome))
     return path
 
 
-def entry_of(run: StoredRun, title: str) -> str:
-    """Return a draft of an entry on a run: what was asked, every picture, every number, and how to run it again."""
-    record = run.record
-    fields: dict[str, Any] = {
-        "title": title,
-        "kind": "post",
-        "date": datetime.date.fromisoformat(str(record["started"])[:10]),
-        "draft": True,
-        "run": run.id,
-        "tags": ["run", run.kind],
-        "summary": f"A run of kind {run.kind} on {_weights(record)}."
-        if _weights(record)
-        else f"A run of kind {run.kind}.",
-    }
-    parts = [f"What this shows, in your own words.\n\n{_asked(run)}", *_pictures(run), _numbers(run), _again(record)]
-    return join_front_matter(fields, "\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
-
-
-def _keep(run: StoredRun, folder: Path) -> None:
-    """Copy record and pictures; what is there from pinning before is left."""
-    if (folder / RUN_FILE).is_file():
-        return
-    views = sorted((run.folder / VIEWS).glob("*.json"))
-    size = sum(path.stat().st_size for path in views)
-    if size > LIMIT:
-        raise NotebookError(
-            f"the pictures of the run {run.id} take {size / 1e6:.1f} MB and a notebook keeps {LIMIT / 1e6:g} MB of each run; "
-            f"draw fewer items"
-        )
-    record = {name: run.record.get(name) for name in _KEPT}
-    # Folders and names of a machine are nobody's business; what it can compute is.
-    record["hardware"] = {name: (run.record.get("hardware") or {}).get(name) for name in _MACHINE}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(folder) as new:
-        write_json(new / RUN_FILE, record)
-        (new / VIEWS).mkdir()
-        for path in views:
-            shutil.copyfile(path, new / VIEWS / path.name)
-
-
-def _path(folder: Path, title: str, run: str) -> Path:
-    """Return where the entry on a run lies: the one there is already, or one of a free name."""
-    for path in sorted(folder.glob("*.md")):
-        if f"\nrun: {run}\n" in path.read_text(encoding="utf-8", errors="replace"):
-            return path
-    stem = slug_of(title)
-    free = (folder / f"{name}.md" for name in (stem, f"{stem}-{run[-6:].lower()}"))
-    found = next((path for path in free if not path.exists()), None)
-    if found is None:
-        raise NotebookError(f"an entry called '{stem}' is there already; give another title with --title")
+def outcome_of(run: StoredRun) -> dict[str, str]:
+    """Return the sentences in which a run says what came out, by the artifact that holds each; of most runs none."""
+    found: dict[str, str] = {}
+    for path in sorted((run.folder / "artifacts").glob("*.json"), key=lambda path: (_rank(path.stem), path.stem)):
+        try:
+            held = msgspec.json.decode(path.read_bytes())
+        except msgspec.DecodeError:
+            # What is no JSON of ours holds no sentence of ours.
+            continue
+        if isinstance(held, Mapping) and isinstance(held.get("sentence"), str):
+            found[path.stem] = held["sentence"]
     return found
 
 
-def _asked(run: StoredRun) -> str:
-    record = run.record
-    weights = _weights(record)
-    said = f" on {weights}" if weights else ""
-    return f"This was measured{said} on {str(record['started'])[:10]}, with seed {record['asked']['seed']}."
+def _rank(name: str) -> int:
+    return _TOLD_FIRST.index(name) if name in _TOLD_FIRST else len(_TOLD_FIRST)
 
 
-def _weights(record: Mapping[str, Any]) -> str:
-    weights = record.get("weights") or {}
-    return ", ".join(str(weights[name]) for name in ("name", "quantization", "dtype") if weights.get(name))
+def _keep(run: StoredRun, outcome: Mapping[str, str], folder: Path) -> None:
+    """Copy record, numbers and pictures with a list of their checksums; a copy that is whole is left."""
+    if _is_whole(folder):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(folder) as new:
+        write_json(new / RUN_FILE, _record(run.record))
+        (new / VIEWS).mkdir()
+        pictures = sorted((run.folder / VIEWS).glob("*.json"))
+        for path in [run.folder / METRICS_FILE, *pictures]:
+            if path.is_file():
+                shutil.copyfile(path, new / path.relative_to(run.folder))
+        if outcome:
+            write_json(new / OUTCOME_FILE, dict(outcome))
+        write_manifest(new, {"run": run.id})
+        _check_size(run.id, new)
 
 
-def _pictures(run: StoredRun) -> list[str]:
-    return [f"{{{{view {run.id}/{name}}}}}" for name in run.views()]
+def _is_whole(folder: Path) -> bool:
+    try:
+        return (folder / RUN_FILE).is_file() and not verify_manifest(folder)
+    except FileFormatError:
+        return False
 
 
-def _numbers(run: StoredRun) -> str:
-    """Return the last value of every metric as a table."""
-    last = {row["name"]: row for row in run.metrics()}
-    if not last:
-        return ""
-    rows = [
-        f"| {_cell(name)} | {_cell(_value(row['value']))} | {_cell(row.get('unit') or '')} |"
-        for name, row in last.items()
-    ]
-    return "\n".join(["## Every number", "", "| metric | value | unit |", "|---|---|---|", *rows])
+def _record(record: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: record.get(name) for name in _KEPT}
+    # Folders and names of a machine are nobody's business; what it can compute is.
+    kept["hardware"] = {name: (record.get("hardware") or {}).get(name) for name in _MACHINE}
+    return kept
 
 
-def _value(value: Any) -> str:
-    return spell(value) if isinstance(value, int | float) else str(value)
+def _check_size(run: str, new: Path) -> None:
+    sizes = {path.relative_to(new).as_posix(): path.stat().st_size for path in new.rglob("*") if path.is_file()}
+    total = sum(sizes.values())
+    if total > LIMIT:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise NotebookError(
+            f"the run {run} would take {total / 1e6:.1f} MB and a notebook keeps {LIMIT / 1e6:g} MB of each run; its largest "
+            f"file is '{largest}' with {sizes[largest] / 1e6:.1f} MB, so run it again with fewer items or steps"
+        )
 
 
-def _cell(text: str) -> str:
-    return (
-        str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("[", "\\[").replace("{{", "{ {")
-    )
+def _path(entries: Path, title: str, run: str) -> Path:
+    """Return where the entry on a run lies: the one there is already, or one of a name that no entry has."""
+    there = sorted(entries.glob("*/*.md"))
+    for path in there:
+        if run in path.read_text(encoding="utf-8", errors="replace") and _shows(path, run):
+            return path
+    stem, taken = slug_of(title), {slug_of(path.stem) for path in there}
+    name = next((name for name in (stem, f"{stem}-{run[-6:].lower()}") if name not in taken), None)
+    if name is None:
+        raise NotebookError(f"an entry called '{stem}' is there already; give another title with --title")
+    return entries / "posts" / f"{name}.md"
 
 
-def _again(record: Mapping[str, Any]) -> str:
-    words = [str(word) for word in record["asked"]["command"]]
-    command = " ".join(word if word and " " not in word else f'"{word}"' for word in words).replace("```", "")
-    return f"## Run it again\n\n```console\n$ {command}\n```"
+def _shows(path: Path, run: str) -> bool:
+    """Return whether the entry says that it shows the run; one that cannot be read is told of by a build, not here."""
+    try:
+        fields, _, _ = split_front_matter(path.read_text(encoding="utf-8"), str(path))
+    except (NotebookError, UnicodeDecodeError):
+        return False
+    return fields.get("run") == run

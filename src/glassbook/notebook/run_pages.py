@@ -1,18 +1,25 @@
 """The pages of runs: where every measured number leads, and from where it can be measured again."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from glassbook.notebook.again import command_of, python_of, python_of_study
+from glassbook.notebook.drafting import weights_of
 from glassbook.notebook.kept import KeptRun, Place
 from glassbook.notebook.live import Measurements, claim_block
 from glassbook.notebook.markdown import Heading
 from glassbook.views.markup import data_table, element, join
 from glassbook.views.numbers import spell
 
-_METRICS_SHOWN = 200
+_ROWS_SHOWN = 200
+_LOOKED_AT = (
+    "Each build of this notebook looks whether the code and the bars are still those of the runs, and marks what is stale. "
+    "Settings, data and weights are looked at by "
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +46,11 @@ def _of_place(place: Place) -> RunPage:
     claims = [_claim(place, name) for name in place.judgements]
     seeds = list(place.records)
     first = place.records[seeds[0]]
-    python = f'import glassbook as gb\n\nstudy = gb.studies.find("{place.study}")\nrun = study.run(size="{place.size}", seed=0)'
-    commands = f"glassbook study run {place.study} --size {place.size}\nglassbook study report {place.study} --size {place.size}"
+    config = first["asked"]["config"]
     parts = [
         ("claims", "The claims", join(*claims)),
-        ("again", "Measured again", join(_code(commands), _code(python))),
-        ("asked", "What was asked", _table(_flat(first["asked"]["config"].get("settings", {})), "What was asked")),
+        ("again", "Measured again", _again(_commands(place, config), python_of_study(config, seeds[0]))),
+        ("asked", "What was asked", _table(_flat(config.get("settings", {})), "What was asked")),
         ("on-what", "On what", _on_what(first)),
         ("runs", "The runs", _runs(place.records)),
     ]
@@ -55,19 +61,46 @@ def _of_place(place: Place) -> RunPage:
 
 def _of_run(run: KeptRun, is_stale: bool) -> RunPage:
     record = run.record
-    command = " ".join(str(word) for word in record["asked"]["command"])
     shown = [Markup(view.html()) for view in run.views().values()]
     parts = [
-        ("again", "Measured again", _code(command)),
+        ("outcome", "What came out", join(*(element("p", said) for said in run.outcome.values()))),
+        ("numbers", "Every number", _metrics(run)),
+        ("pictures", "Its pictures", join(*shown)),
+        ("again", "Measured again", _again(command_of(record), python_of(record))),
         ("asked", "What was asked", _table(_asked(record), "What was asked")),
         ("on-what", "On what", _on_what(record)),
         ("cost", "What it cost", _cost(record)),
-        ("pictures", "Its pictures", join(*shown)),
+        ("files", "Its files", _table(run.checksums, "Checksums of its files", ("File", "SHA-256"))),
     ]
     kept = [part for part in parts if part[2]]
     stale = " The code that made it has changed since." if is_stale else ""
     summary = f"A run of kind {record['kind']}, {record['status']}.{stale}"
-    return RunPage(run.address, run.id, summary, str(record["started"])[:10], _body(kept), _contents(kept))
+    return RunPage(run.address, run.id, summary, run.date, _body(kept), _contents(kept))
+
+
+def _commands(place: Place, config: Mapping[str, Any]) -> str:
+    """Return the commands that measure all seeds of a study as they were asked, and judge them."""
+    weights = (config.get("settings") or {}).get("weights")
+    given = {"--size": config["size"], "--only": config.get("only"), "--weights": weights}
+    options = shlex.join([word for name, value in given.items() if value for word in (name, str(value))])
+    return "\n".join(f"glassbook study {verb} {place.study} {options}" for verb in ("run", "report"))
+
+
+def _again(commands: str, python: str) -> Markup:
+    looked = element("p", _LOOKED_AT, element("code", "glassbook verify"), ".")
+    return join(_code(commands), element("p", "or, in Python:"), _code(python), looked)
+
+
+def _metrics(run: KeptRun) -> Markup | None:
+    rows = [
+        (name, _value(row["value"]), str(row.get("unit") or ""), "" if row.get("step") is None else str(row["step"]))
+        for name, row in run.metrics.items()
+    ]
+    return data_table(("Metric", "Value", "Unit", "Step"), rows, "Every number") if rows else None
+
+
+def _value(value: Any) -> str:
+    return spell(value) if isinstance(value, int | float) else str(value)
 
 
 def _claim(place: Place, name: str) -> Markup:
@@ -93,10 +126,9 @@ def _asked(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _on_what(record: Mapping[str, Any]) -> Markup:
     """Return weights, data, code, versions and machine of a run."""
-    weights = record.get("weights") or {}
-    hardware = record.get("hardware") or {}
+    weights, hardware = record.get("weights") or {}, record.get("hardware") or {}
     rows = {
-        "weights": ", ".join(str(weights[name]) for name in ("name", "quantization", "dtype") if weights.get(name)),
+        "weights": weights_of(record),
         "fingerprint of the weights": weights.get("fingerprint", ""),
         **{f"data: {row['name']}": f"{spell(row['rows'])} rows, {row['sha256']}" for row in record.get("data") or ()},
         "hash of the code": (record.get("code") or {}).get("sha256", ""),
@@ -137,9 +169,9 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def _table(rows: Mapping[str, Any], label: str) -> Markup:
+def _table(rows: Mapping[str, Any], label: str, heads: tuple[str, str] = ("What", "Value")) -> Markup:
     said = [(name, _said(value)) for name, value in rows.items() if value not in ("", None, [], {})]
-    return data_table(("What", "Value"), said[:_METRICS_SHOWN], label) if said else Markup("")
+    return data_table(heads, said[:_ROWS_SHOWN], label) if said else Markup("")
 
 
 def _said(value: Any) -> str:

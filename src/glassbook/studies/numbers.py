@@ -4,10 +4,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from glassbook.core.errors import EvidenceError, GlassbookError
+from glassbook.runs.reading import METRICS_FILE, RUN_FILE, read_lines
 from glassbook.studies.keeping import kept_judgements
 from glassbook.studies.results import Results, from_kept
 from glassbook.views.numbers import spell
@@ -24,7 +27,10 @@ _INTERVALS = ("baseline", "control", "precondition")
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A number, or a verdict, that a page states: its text, the results it is said to stand in, and where in them."""
+    """A number, or a verdict, that a page states: its text, the results it is said to stand in, and where in them.
+
+    `place` is `STUDY/SIZE`, or the name of a run that was pinned.
+    """
 
     text: str
     place: str
@@ -45,7 +51,7 @@ def stated(text: str) -> Iterator[Stated]:
             raise EvidenceError(
                 f"line {number}: a link to a run cannot be read; write [number](run:STUDY/SIZE#CLAIM.estimate)"
             )
-        yield from (Stated(match[1], match[2], match[3], number) for match in found)
+        yield from (Stated(match[1], match[2], unquote(match[3]), number) for match in found)
 
 
 def _without_code(text: str) -> str:
@@ -54,10 +60,11 @@ def _without_code(text: str) -> str:
 
 
 class Kept:
-    """What a notebook keeps of its studies, read when it is first asked for."""
+    """What a notebook keeps of its studies and of the runs that were pinned, read when it is first asked for."""
 
     def __init__(self, notebook: Path) -> None:
         self.folder = notebook / "entries" / "studies"
+        self.runs = notebook / "entries" / "runs"
         self._results: dict[str, Results] = {}
         self._judgements: dict[str, dict[str, dict[str, Any]]] = {}
 
@@ -76,8 +83,11 @@ class Kept:
     def value(self, place: str, field: str) -> float | str:
         """Return what stands at `CLAIM.estimate` (or low, high, verdict, baseline, ...) or `ARM:COLUMN`, its mean over seeds.
 
+        Of a run that was pinned, whose name has no `/`, return its last number called `METRIC`, or that of `METRIC@STEP`.
         Raises EvidenceError where nothing stands there.
         """
+        if "/" not in place:
+            return self._metric(place, field)
         arm, colon, column = field.partition(":")
         if colon:
             return self._mean(place, arm, column)
@@ -89,6 +99,18 @@ class Kept:
         if found is None:
             raise EvidenceError(f"the claim '{claim}' of {place} has no '{name}'")
         return found
+
+    def _metric(self, run: str, field: str) -> float | str:
+        if not (self.runs / run / RUN_FILE).is_file():
+            raise EvidenceError(f"the notebook keeps no run '{run}'; `glassbook pin {run}` copies it there")
+        name, _, step = field.partition("@")
+        rows = read_lines(self.runs / run / METRICS_FILE)
+        found = [row["value"] for row in rows if row["name"] == name and step in ("", str(row["step"]))]
+        if not found:
+            near = get_close_matches(name, {row["name"] for row in rows}, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near and near[0] != name else ""
+            raise EvidenceError(f"the run {run} measured no '{field}'{hint}")
+        return float(found[-1]) if isinstance(found[-1], int | float) else str(found[-1])
 
     def _mean(self, place: str, arm: str, column: str) -> float:
         results = self.results(place)
