@@ -97,7 +97,12 @@ class Entry:
     @property
     def address(self) -> str:
         """Return where its page lies below the site's root: `terms/gpt-2.html`."""
-        return f"{self.folder}/{self.slug}.html"
+        return "index.html" if self.is_home else f"{self.folder}/{self.slug}.html"
+
+    @property
+    def is_home(self) -> bool:
+        """Return whether its text stands on the first page, which `pages/home.md` does."""
+        return self.kind == "page" and self.slug == "home"
 
     @property
     def private(self) -> bool:
@@ -203,8 +208,15 @@ def _elsewhere(kind: str, path: Path) -> str:
 def _title_of(fields: Mapping[str, Any], body: str) -> str:
     if fields.get("title") is not None:
         return str(fields["title"]).strip()
-    heading = re.search(r"^#\s+(.+?)\s*#*$", body, re.MULTILINE)
-    return heading[1].strip() if heading else ""
+    without_code = re.sub(r"^(```|~~~).*?^\1", "", body, flags=re.MULTILINE | re.DOTALL)
+    heading = re.search(r"^#[ \t]+(.+?)[ \t]*#*$|^(\S.*)\n=+[ \t]*$", without_code, re.MULTILINE)
+    return _plain(heading[1] or heading[2]) if heading else ""
+
+
+def _plain(heading: str) -> str:
+    """Return the words of a heading without its links, tags and emphasis."""
+    words = re.sub(r"\[\[(?:[^\]|]*\|)?([^\]]*)\]\]|!?\[([^\]]*)\]\([^)]*\)|<[^>]*>", r"\1\2", heading)
+    return " ".join(re.sub(r"[*`]|\b_|_\b", "", words).split())
 
 
 def line_of(text: str, field: str) -> int:

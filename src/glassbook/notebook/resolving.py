@@ -36,11 +36,15 @@ class Measured(Protocol):
 
 @dataclass
 class EntryResolver:
-    """Answers what the text of one entry asks. `files` collects the pictures that it shows, by their address on the site."""
+    """Answers what the text of one entry asks, as it stands on `page`, which is its own unless another is given.
+
+    `files` collects the pictures that it shows, by their address on the site.
+    """
 
     notebook: Notebook
     measured: Measured
     asking: Entry
+    page: str = ""
     asked: dict[Question, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
 
@@ -91,7 +95,7 @@ class EntryResolver:
             raise NotebookError(
                 "this leads to a private entry, so no page shows it; take the link out, or publish the entry"
             )
-        href = relpath(entry.address, PurePosixPath(self.asking.address).parent)
+        href = relpath(entry.address, PurePosixPath(self.page or self.asking.address).parent)
         return Target(f"{href}#{anchor}" if anchor else href, entry.title, entry.slug, entry.definition)
 
     def _file(self, path: str) -> Target | None:
@@ -111,7 +115,7 @@ class EntryResolver:
             return None
         address = place if place.startswith("assets/") else f"assets/{place}"
         self.files[address] = file
-        return Target(relpath(address, PurePosixPath(self.asking.address).parent), file.name)
+        return Target(relpath(address, PurePosixPath(self.page or self.asking.address).parent), file.name)
 
 
 def digest(answer: Target | Cited | Piece | None) -> str:

@@ -1,0 +1,127 @@
+"""The texts of all entries, rendered: those of before are taken again as long as every question would be answered as it was."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import glassbook
+from glassbook.core.errors import GlassbookError
+from glassbook.files.atomic import write_bytes
+from glassbook.notebook.entries import Entry
+from glassbook.notebook.faults import NotebookError, NotebookFaults
+from glassbook.notebook.live import Measurements
+from glassbook.notebook.markdown import Heading, Mention, Rendered, Unresolved, render
+from glassbook.notebook.markdown.katex import Formulas
+from glassbook.notebook.notebook import Notebook
+from glassbook.notebook.resolving import EntryResolver, Question, still_holds
+
+
+@dataclass(frozen=True)
+class Text:
+    """One rendered text with the pictures that it shows, by their address on the site."""
+
+    rendered: Rendered
+    files: Mapping[str, Path]
+    is_new: bool
+
+
+@dataclass
+class Texts:
+    """Renders entries, and keeps what it rendered below `folder` for the next build."""
+
+    notebook: Notebook
+    measured: Measurements
+    folder: Path
+    faults: list[NotebookError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._formulas = Formulas(self.folder / "formulas")
+        self._seen: dict[str, Measurements] = {}
+
+    def of(self, entry: Entry, page: str = "") -> Text | None:
+        """Return the text of an entry as it stands on `page` (its own, unless another is given); its faults are collected."""
+        resolver = EntryResolver(self.notebook, self.seen_from(page or entry.address), entry, page=page)
+        path = self.folder / "texts" / f"{page.partition('.')[0]}{'.' if page else ''}{entry.folder}.{entry.slug}.json"
+        key = _key(entry, page)
+        kept = self._read(path, key)
+        if kept is not None and still_holds(resolver, {tuple(one): was for one, was in kept.asked}):
+            return Text(kept.as_rendered, resolver.files, is_new=False)
+        try:
+            rendered = render(
+                entry.body,
+                resolver,
+                path=str(entry.path),
+                first_line=entry.body_line,
+                formulas=self._formulas,
+            )
+        except NotebookFaults as fault:
+            self.faults += fault.faults
+            return None
+        self._write(path, key, resolver.asked, rendered)
+        return Text(rendered, resolver.files, is_new=True)
+
+    def seen_from(self, page: str) -> Measurements:
+        """Return what was measured, with addresses as seen from a page."""
+        to_root = "../" * page.count("/")
+        return self._seen.setdefault(to_root, replace(self.measured, to_root=to_root))
+
+    def _read(self, path: Path, key: str) -> "_Earlier | None":
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=_Earlier)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return found if found.key == key else None
+
+    def _write(self, path: Path, key: str, asked: Mapping[Question, str], rendered: Rendered) -> None:
+        # A cache that cannot be written costs time, and nothing else.
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            found = _Earlier(key, [(list(one), was) for one, was in asked.items()], asdict(rendered))
+            write_bytes(path, msgspec.json.encode(found, enc_hook=sorted))
+        except (OSError, GlassbookError):
+            return
+
+
+class _Earlier(msgspec.Struct):
+    """A text as an earlier build kept it."""
+
+    key: str
+    asked: list[tuple[list[str], str]]
+    rendered: dict[str, Any]
+
+    @property
+    def as_rendered(self) -> Rendered:
+        kept = self.rendered
+        return Rendered(
+            html=kept["html"],
+            contents=tuple(Heading(**one) for one in kept["contents"]),
+            anchors=frozenset(kept["anchors"]),
+            mentions=tuple(Mention(**one) for one in kept["mentions"]),
+            cited=tuple(kept["cited"]),
+            has_maths=kept["has_maths"],
+            text=kept["text"],
+            unresolved=tuple(Unresolved(**one) for one in kept["unresolved"]),
+        )
+
+
+def _key(entry: Entry, page: str) -> str:
+    """Return what a rendering rests on beside its questions: the text, its place, and the program that renders it."""
+    return hashlib.sha256(f"{program()}\0{entry.path}\0{page}\0{entry.body_line}\0{entry.body}".encode()).hexdigest()
+
+
+@cache
+def program() -> str:
+    """Return a checksum of what writes sites, by size and time of its files, for caches on this machine."""
+    folder = Path(glassbook.__file__).parent
+    digest = hashlib.sha256(glassbook.__version__.encode())
+    for room in ("notebook", "views", "evidence"):
+        for path in sorted((folder / room).rglob("*")):
+            if path.suffix in (".py", ".html", ".css", ".js"):
+                stat = path.stat()
+                digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
