@@ -225,6 +225,22 @@ def test_a_slug_is_lower_case_words_joined_by_hyphens(text, slug):
     assert slug_of(text) == slug
 
 
+@pytest.mark.parametrize(
+    "body, title",
+    [
+        ("# One _two_ **three** `four`", "One two three four"),
+        ("Title\n=====\n\nText", "Title"),
+        ("```python\n# no title\n```\n\n# Title", "Title"),
+        ("# [Linked](a.md) and [[gpt-2|shown]] and [[gpt-2]] <b>bold</b>", "Linked and shown and gpt-2 bold"),
+        ("# a snake_case word ##", "a snake_case word"),
+        ("## Second level\n\n# First level", "First level"),
+    ],
+)
+def test_the_first_heading_gives_the_title_in_plain_words(tmp_path, body, title):
+    path = write_files(tmp_path, {"posts/a.md": body}) / "posts/a.md"
+    assert read_entry(path).title == title
+
+
 def test_kinds_have_folders_of_their_own():
     folders = [KINDS.find(name).folder for name in KINDS]
     assert len(folders) == len(set(folders)) == 9

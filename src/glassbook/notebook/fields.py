@@ -76,7 +76,7 @@ def means_private(fields: Mapping[str, Any]) -> bool:
 
 def _says_the_same(name: str, known: str) -> bool:
     """Return whether a name of another generator is only spelled otherwise, as `publishDate` is."""
-    return name != name.casefold() and re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold() == known and "_" in known
+    return "_" in known and "_" not in name and re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold() == known
 
 
 def _wrong(field: Field, value: Any) -> str:
