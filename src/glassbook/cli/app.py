@@ -34,6 +34,7 @@ VERBS = {
     "new": "new",
     "pin": "pin",
     "import": "import_",
+    "build": "build",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""
 

@@ -20,10 +20,9 @@ POLICY = (
 """What a page may load: its own files. Styles of single elements are those of formulas and drawings; wasm is the search's."""
 
 # Not those of the machine's language.
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September") + (
-    "October",
-    "November",
-    "December",
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
 )
 
 

@@ -1,6 +1,6 @@
 """The pages that show many entries: the first page, the lists, tags, the search, and what stands for missing pages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -191,7 +191,7 @@ class ListPages:
         template: str,
         title: str,
         kind: str,
-        content: dict[str, object],
+        content: Mapping[str, object],
         says: str = "",
         has_maths: bool = False,
     ) -> Page:
