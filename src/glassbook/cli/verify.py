@@ -35,11 +35,12 @@ def verify(
     """Measure stale studies again, say what moved beyond its interval, and hold every page to its runs.
 
     A claim is stale where the code behind it, its settings, data, weights or bar changed; a comment changes nothing. Exit
-    status 1: something is stale (with --check), or a page states a number that its run does not have.
+    status 1: something is stale (with --check), an entry states a number that its run does not have, or a pinned run was
+    altered.
     """
     from glassbook.studies.keeping import notebook_folder
     from glassbook.studies.running import Asker
-    from glassbook.studies.verifying import inspect, kept_studies, measure_again, page_findings
+    from glassbook.studies.verifying import inspect, kept_studies, measure_again, page_findings, run_findings
 
     place, found = notebook_folder(notebook), []
     for kept in kept_studies(place, names or ()):
@@ -49,7 +50,7 @@ def verify(
             finding.moves = measure_again(kept, place, Asker(COMMAND.get(), root, again=all_))
             finding.measured_again, finding.faults = True, []
         found.append(finding)
-    found += page_findings(place)
+    found += [*run_findings(place), *page_findings(place)]
     if as_json:
         print_json({"findings": [one.to_dict() for one in found]})
     else:

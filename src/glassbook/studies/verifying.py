@@ -11,6 +11,7 @@ import msgspec
 
 from glassbook.core.errors import GlassbookError
 from glassbook.evidence import ClaimSet, Judgement, read_claims
+from glassbook.files.manifest import verify_manifest
 from glassbook.runs.reading import RUN_FILE
 from glassbook.studies.comparing import ClaimMove, compare_claims
 from glassbook.studies.contract import Study
@@ -123,6 +124,21 @@ def page_findings(notebook: Path) -> list[Finding]:
     for page in sorted((notebook / "entries").rglob("*.md")):
         if faults := wrong_numbers(page, kept):
             found.append(Finding(page.relative_to(notebook).as_posix(), faults=faults))
+    return found
+
+
+def run_findings(notebook: Path) -> list[Finding]:
+    """Return for every run that was pinned into a notebook which of its files are not what they were."""
+    found = []
+    for path in sorted((notebook / "entries" / "runs").glob(f"*/{RUN_FILE}")):
+        try:
+            faults = verify_manifest(path.parent)
+        except GlassbookError as fault:
+            faults = [str(fault)]
+        again = f"restore it, or write it anew with `glassbook pin {path.parent.name}`"
+        if faults:
+            place = path.parent.relative_to(notebook).as_posix()
+            found.append(Finding(place, faults=[f"{fault}; {again}" for fault in faults]))
     return found
 
 
