@@ -4,7 +4,6 @@ import contextlib
 import io
 import re
 import shlex
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,34 +12,38 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-import yaml
 
 from glassbook.cli.app import build
-from glassbook.evidence.citations import read_bibliography
+from glassbook.cli.stale_claims import claims_of
+from glassbook.notebook.entries import Entry, slug_of
+from glassbook.notebook.faults import NotebookError
+from glassbook.notebook.kept import Known
+from glassbook.notebook.live import Measurements
+from glassbook.notebook.markdown import render
+from glassbook.notebook.notebook import Notebook, entry_paths, open_notebook
+from glassbook.notebook.resolving import EntryResolver
+from glassbook.studies.numbers import Kept, says
+from notebook.conftest import write_files
 
-ENTRIES = Path(__file__).resolve().parents[2] / "entries"
-KINDS = {
-    "papers": ("paper", {"authors", "year", "topics", "status"}),
-    "terms": ("term", {"aliases", "level", "definition", "tags", "summary"}),
-    "log": ("log", {"period", "summary"}),
-    "achievements": ("achievement", {"quarter", "summary"}),
-    "meetings": ("meeting", {"with", "private"}),
-    "posts": ("post", {"date"}),
-    "projects": ("project", {"role", "period"}),
-    "studies": ("study", {"study", "size", "paper"}),
-    "pages": ("page", set[str]()),
+ROOT = Path(__file__).resolve().parents[2]
+ENTRIES = ROOT / "entries"
+REQUIRED = {
+    "paper": {"authors", "year", "topics", "status"},
+    "term": {"aliases", "level", "definition", "tags", "summary"},
+    "log": {"period", "summary"},
+    "achievement": {"quarter", "summary"},
+    "meeting": {"with", "private"},
+    "post": {"date"},
+    "project": {"role", "period"},
+    "study": {"study", "size", "paper"},
+    "page": set[str](),
 }
+"""What our own entries of a kind have, beyond what the notebook asks of everybody's."""
 
 
-def pages(root: Path = ENTRIES) -> list[Path]:
-    """Return the files of all entries: Markdown, one folder deep."""
-    return sorted(root.glob("*/*.md"))
-
-
-def parted(path: Path) -> tuple[dict[str, Any], str]:
-    """Return the front matter of an entry, empty where there is none, and its text."""
-    found = re.match(r"---\n(.*?)\n---\n(.*)", path.read_text(), re.DOTALL)
-    return (yaml.safe_load(found[1]), found[2]) if found else ({}, path.read_text())
+def pages(root: Path = ROOT) -> list[Path]:
+    """Return the files of all entries."""
+    return entry_paths(root)
 
 
 def fences(text: str) -> list[tuple[str, str]]:
@@ -48,56 +51,32 @@ def fences(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def prose(text: str) -> str:
-    """Return the text without its code."""
-    return re.sub(r"`[^`\n]+`", "", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+def wrong_fields(entry: Entry) -> Iterator[str]:
+    """Yield what the front matter of one of our entries lacks, and a name that is no slug."""
+    yield from sorted(({"title", "kind"} | REQUIRED[entry.kind]) - entry.fields.keys())
+    if entry.path.stem != slug_of(entry.path.stem):
+        yield f"slug {entry.path.stem}"
 
 
-def wrong_fields(path: Path) -> Iterator[str]:
-    """Yield what the front matter of an entry lacks, or says against its folder."""
-    kind, required = KINDS[path.parent.name]
-    front = parted(path)[0]
-    yield from sorted(({"title", "kind"} | required) - front.keys())
-    if front.get("kind") != kind:
-        yield f"kind {front.get('kind')} in {path.parent.name}/"
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", path.stem):
-        yield f"slug {path.stem}"
-    for item in front.get("corrections", []):
-        yield from sorted({"said", "right", "source"} - item.keys())
+def known(root: Path) -> Known:
+    """Return what texts are told of studies; whether anything is stale is not asked here."""
+    return Known(Kept(root), claims_of, says)
 
 
-def names(root: Path = ENTRIES) -> Counter[str]:
-    """Return how many entries answer to each name: a slug, a title or an alias, in lower case."""
-    found: Counter[str] = Counter()
-    for path in pages(root):
-        front = parted(path)[0]
-        found.update({name.casefold() for name in (path.stem, front.get("title", ""), *front.get("aliases", ()))})
-    return found
-
-
-def lost_links(path: Path, known: Counter[str]) -> list[str]:
-    """Return the wiki links of an entry that lead to no entry, or to several."""
-    links = re.findall(r"\[\[([^\]|#]+)(?:#[^\]|]*)?(?:\|[^\]]*)?\]\]", prose(parted(path)[1]))
-    return [link for link in links if known[link.strip().casefold()] != 1]
-
-
-def lost_citations(path: Path) -> list[str]:
-    """Return the keys that an entry cites and the bibliography beside its folder does not hold."""
-    brackets = re.findall(r"\[(@[^\]]+)\]", prose(parted(path)[1]))
-    keys = {key.rstrip(".") for bracket in brackets for key in re.findall(r"@([\w:.-]+)", bracket)}
-    return sorted(keys - bibliography(path.parents[1] / "refs.bib"))
-
-
-@cache
-def bibliography(path: Path) -> frozenset[str]:
-    """Return the keys of a bibliography, read once."""
-    return frozenset(read_bibliography(path))
+def lost(notebook: Notebook, entry: Entry, known: Known) -> list[str]:
+    """Return the faults of an entry's text: links, citations, numbers and pictures that lead nowhere, broken formulas."""
+    resolver = EntryResolver(notebook, Measurements(notebook.root, known), entry)
+    try:
+        found = render(entry.body, resolver, path=str(entry.path), first_line=entry.body_line)
+    except NotebookError as fault:
+        return [one.sentence for one in fault.faults]
+    return [one.address for one in found.unresolved]
 
 
 def broken_python(path: Path) -> list[str]:
     """Return what Python says against the blocks of an entry that are said to be Python."""
     said = []
-    for language, code in fences(parted(path)[1]):
+    for language, code in fences(path.read_text()):
         try:
             compile(code if language == "python" else "", str(path), "exec")
         except SyntaxError as fault:
@@ -129,49 +108,58 @@ def unknown_words(command: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def known() -> Counter[str]:
-    return names()
+def ours() -> Notebook:
+    """Return our own notebook: opening it refuses unknown fields, doubled names, and keys that no bibliography has."""
+    return open_notebook(ROOT)
+
+
+@pytest.fixture(scope="module")
+def told() -> Known:
+    return known(ROOT)
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
-def test_an_entry_has_the_fields_of_its_kind_and_leads_nowhere_in_vain(path, known):
-    assert list(wrong_fields(path)) == []
-    assert lost_links(path, known) == []
-    assert lost_citations(path) == []
+def test_an_entry_has_the_fields_of_its_kind_and_leads_nowhere_in_vain(path, ours, told):
+    entry = next(entry for entry in ours.entries if entry.path == path)
+    assert list(wrong_fields(entry)) == []
+    assert lost(ours, entry, told) == []
     assert broken_python(path) == []
     assert {command: unknown for command in commands(path.read_text()) if (unknown := unknown_words(command))} == {}
 
 
-def test_no_two_entries_have_one_slug():
-    stems = Counter(path.stem for path in pages())
-    assert len(stems) >= 10
-    assert [stem for stem, n in stems.items() if n > 1] == []
+def test_a_notebook_of_some_size_is_read(ours):
+    assert len(ours.entries) >= 20 and len(ours.references) >= 20
 
 
 def test_control_a_bad_entry_is_found_out(tmp_path):
-    (tmp_path / "terms").mkdir()
-    (tmp_path / "refs.bib").write_text("@misc{known2020, author = {A, B}, title = {T}, year = {2020}}\n")
-    good = tmp_path / "terms" / "good.md"
-    good.write_text(
+    good_text = (
         "---\ntitle: Good\nkind: term\naliases: [fine]\nlevel: 1\ndefinition: D.\ntags: []\nsummary: S.\n---\n"
-        "[[good]], [[Fine|shown]] `[[not a link]]` [@known2020, p. 3]\n"
-        "```python\nx = 1\n```\n```console\n$ glassbook export m --two-files --out f\n```\n"
+        "[[good]], [[Fine|shown]] `[[not a link]]` [@known2020, p. 3]\n\n"
+        "```python\nx = 1\n```\n\n```console\n$ glassbook export m --two-files --out f\n```\n"
     )
-    bad = tmp_path / "terms" / "Bad_slug.md"
-    bad.write_text(
-        "---\ntitle: Bad\nkind: page\ncorrections: [{said: x}]\n---\n[[nowhere]] [@known2020; @nobody1900]\n"
-        "```python\nx = = 1\n```\n```console\n$ glassbook export m --three-files\n$ glassbook studdy list\n```\n"
+    bad_text = (
+        "---\ntitle: Bad\nkind: term\nlevel: 1\n---\n[[nowhere]] [@known2020; @nobody1900] [x](nothing.md)\n\n"
+        "```python\nx = = 1\n```\n\n```console\n$ glassbook export m --three-files\n$ glassbook studdy list\n```\n\n"
         "`glassbook study lisst`\n"
     )
-    known = names(tmp_path)
-    assert not [*wrong_fields(good), *lost_links(good, known), *lost_citations(good), *broken_python(good)]
-    assert [unknown_words(line) for line in commands(good.read_text())] == [[]]
-    assert {"level", "kind page in terms/", "slug Bad_slug", "right"} <= set(wrong_fields(bad))
-    assert lost_links(bad, known) == ["nowhere"] and lost_citations(bad) == ["nobody1900"]
-    assert len(broken_python(bad)) == 1
-    assert [unknown_words(line) for line in commands(bad.read_text())] == [["--three-files"], ["studdy"], ["lisst"]]
-    (tmp_path / "terms" / "other.md").write_text("---\ntitle: Other\naliases: [fine]\n---\n")
-    assert lost_links(good, names(tmp_path)) == ["Fine"]
+    files = {
+        "glassbook.toml": "[notebook]\n",
+        "entries/terms/good.md": good_text,
+        "entries/terms/Bad_slug.md": bad_text,
+    }
+    files["entries/refs.bib"] = "@misc{known2020, author = {A, B}, title = {T}, year = {2020}}\n"
+    notebook = open_notebook(write_files(tmp_path, files))
+    good, bad = notebook.find("good"), notebook.find("bad")
+    told = known(tmp_path)
+    assert not [*wrong_fields(good), *lost(notebook, good, told), *broken_python(good.path)]
+    assert [unknown_words(line) for line in commands(good_text)] == [[]]
+    assert list(wrong_fields(bad)) == ["aliases", "definition", "summary", "tags", "slug Bad_slug"]
+    assert [re.findall("'([^']+)'", sentence)[0] for sentence in lost(notebook, bad, told)] == ["nowhere", "nobody1900"]
+    assert len(broken_python(bad.path)) == 1
+    assert [unknown_words(line) for line in commands(bad_text)] == [["--three-files"], ["studdy"], ["lisst"]]
+    bad.path.write_text(bad_text.replace("[[nowhere]] [@known2020; @nobody1900] ", ""))
+    notebook = open_notebook(tmp_path)
+    assert lost(notebook, notebook.find("bad"), told) == ["nothing.md"]
 
 
 def examples(text: str) -> Iterator[tuple[str, str | None]]:
