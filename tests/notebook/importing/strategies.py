@@ -60,6 +60,7 @@ BLOCKS = (
     '<h2 id="{0}">{1}</h2>',
     "{0}\n: {1}",
     "    {0} indented\n    {1}",
+    "[^{0}]: {1} a note that nothing refers to. {2}\n\n    {3}",
 )
 
 HEADINGS = (

@@ -29,18 +29,19 @@ def atoms(page: Page, address: Address) -> Counter[Atom]:
     once: set[Atom] = {("definition", label, address(normal(href))) for label, href in page.defined.items()}
     unread = {id(token) for token in page.unread_notes()}
     note: list[str | None] = []
+    spelled = ""  # the label of a footnote that nothing refers to, which is text before its first paragraph
     for index, token in enumerate(tokens):
         if token.type == "footnote_reference_open":
             is_read = id(token) not in unread
             note.append(token.meta["label"] if is_read else None)
-            if not is_read:
-                found.update(_sentences(f"[^{token.meta['label']}]:"))
+            spelled += "" if is_read else f"[^{token.meta['label']}]: "
         elif token.type == "footnote_reference_close":
             note.pop()
         elif any(note):
-            once.update(("note", str(note[-1]), *atom) for atom in _of_token(tokens, index, address))
+            once.update(("note", str(note[-1]), *atom) for atom in _of_token(tokens, index, address, ""))
         else:
-            found.update(_of_token(tokens, index, address))
+            found.update(_of_token(tokens, index, address, spelled))
+            spelled = "" if token.type == "inline" else spelled
     return found + Counter(dict.fromkeys(once, 1))
 
 
@@ -60,11 +61,11 @@ def normal(address: str) -> str:
     return normalizeLink(html.unescape(address.strip()))
 
 
-def _of_token(tokens: list[Token], index: int, address: Address) -> Iterator[Atom]:
+def _of_token(tokens: list[Token], index: int, address: Address, before: str) -> Iterator[Atom]:
     token = tokens[index]
     if token.type == "inline":
         is_heading = index > 0 and tokens[index - 1].type == "heading_open"
-        yield from _of_inline(token, address, is_heading)
+        yield from _of_inline(token, address, is_heading, before)
     elif token.type in _CODE:
         yield (
             token.type,
@@ -79,7 +80,7 @@ def _of_token(tokens: list[Token], index: int, address: Address) -> Iterator[Ato
         yield ("rule",)
 
 
-def _of_inline(token: Token, address: Address, is_heading: bool) -> Iterator[Atom]:
+def _of_inline(token: Token, address: Address, is_heading: bool, before: str = "") -> Iterator[Atom]:
     children = token.children or []
     text = _text(children)
     if is_heading:
@@ -87,7 +88,7 @@ def _of_inline(token: Token, address: Address, is_heading: bool) -> Iterator[Ato
         if given:
             yield of_id(given)
             text = text[: text.rindex("{")]
-    yield from _sentences(text)
+    yield from _sentences(before + text)
     yield from _marks(children, address)
 
 

@@ -46,6 +46,8 @@ def lead(block: Block) -> Lead | None:
         return None
     tokens = list(first.children or ())
     whole = flat(tokens)
+    if block.kind == "term":
+        return _made(whole, None, block.text.partition("\n\n")[2], True)
     named = _marked(tokens)
     if named is not None and whole.lstrip().startswith(named[0].strip()) and named[0].strip():
         name, url = named

@@ -90,8 +90,12 @@ def _mend_html(page: Page, edits: list[Edit], doubts: list[Doubt]) -> None:
 def _mend_notes(page: Page, edits: list[Edit], doubts: list[Doubt]) -> None:
     """Write the footnotes that nothing refers to as the text that they are."""
     starts = _starts(page)
+    done = 0
     for note in page.unread_notes():
         start, end = note.map or (0, 0)
+        if start < done:
+            continue  # a note within a note that is text by now
+        done = end
         at = starts[start] + page.lines[start].index("[^")
         edits.append(Edit(at, at + 1, _ENTITIES["["]))
         for line in range(start + 1, end):

@@ -43,10 +43,8 @@ class Slugs:
 
     def claim(self, key: str, wanted: str) -> str:
         """Return the slug of the entry that `key` names, `wanted` where that is free; a clash is noted."""
-        if key in self._kept:
-            return self._kept[key]
-        slug, number = wanted, 1
-        while slug in self._others or self._taken.get(slug, key) != key:
+        slug, number = self._kept.get(key, wanted), 1
+        while key not in self._kept and (slug in self._others or self._taken.get(slug, key) != key):
             number += 1
             slug = f"{wanted}-{number}"
         if slug != wanted:

@@ -109,6 +109,8 @@ def _count_ids(plan: PagePlan) -> None:
     """Say which ids each entry will have; a heading that becomes a title has none."""
     own_headings: dict[int, list[Heading]] = {}
     own_names: dict[int, list[Named]] = {}
+    for anchor in plan.anchors.values():
+        plan.owner(anchor.line).anchors.append(anchor)
     for heading in plan.headings:
         own_headings.setdefault(plan.owners[heading.start], []).append(heading)
     for name in plan.page.names:
@@ -117,9 +119,10 @@ def _count_ids(plan: PagePlan) -> None:
         title = plan.title_heading if entry.piece is None else entry.piece.title_heading
         line = title.start if title is not None else None
         kept = [heading for heading in own_headings.get(index, ()) if heading.start != line]
-        entry.ids, entry.heading_ids = entry_ids(kept, own_names.get(index, ()))
-    for anchor in plan.anchors.values():
-        plan.owner(anchor.line).anchors.append(anchor)
+        # The old page has the ids of all that left it, before the links to their new places.
+        left = [Named(anchor.id, 0) for anchor in plan.anchors.values()] if entry is plan.rest else []
+        left = [name for name in left if plan.owner(plan.anchors[name.id].line) is not entry]
+        entry.ids, entry.heading_ids = entry_ids(kept, [*own_names.get(index, ()), *left])
 
 
 def page_fields(source: Source, kind: str, doubts: list[Doubt]) -> dict[str, Any]:

@@ -77,9 +77,10 @@ def _add(state: StateInline, where: tuple[Token, int], kind: Any, span: tuple[in
 def _watched(rule: Rule, kind: Literal["link", "image"]) -> Rule:
     def read(state: StateInline, silent: bool) -> bool:
         where = None if silent or state.src[state.pos] not in "[!" else _in_block(state)
-        found = _destination(state, kind) if where else None
+        start = state.pos
         if not rule(state, silent):
             return False
+        found = _destination(state, start, kind) if where else None
         if where and found and found[1] <= state.pos:
             _add(state, where, kind, found[:2], found[2])
         return True
@@ -87,14 +88,14 @@ def _watched(rule: Rule, kind: Literal["link", "image"]) -> Rule:
     return read
 
 
-def _destination(state: StateInline, kind: str) -> tuple[int, int, str] | None:
-    """Return where the destination of a link written in place begins and ends, and the text of its label."""
-    opened = state.pos + (kind == "image")
+def _destination(state: StateInline, begun: int, kind: str) -> tuple[int, int, str] | None:
+    """Return where the destination of a link that begins at `begun` begins and ends, and the text of its label."""
+    opened = begun + (kind == "image")
     if state.src[opened : opened + 1] != "[":
         return None
-    at = state.pos
+    after, state.pos = state.pos, begun
     label = state.md.helpers.parseLinkLabel(state, opened, kind == "link")
-    state.pos = at
+    state.pos = after
     if label < 0 or state.src[label + 1 : label + 2] != "(":
         return None
     start = label + 2
