@@ -109,7 +109,7 @@ class Shelf:
             href=root + entry.address,
             kind=entry.kind,
             label=LISTS[entry.kind][1],
-            summary=entry.definition,
+            summary=entry.definition or (str(fields.get("paper") or "") if entry.kind == "study" else ""),
             date=self.came(entry),
             tags=self.tag_links(root, list(dict.fromkeys(slug_of(tag) for tag in entry.tags))),
             draft=entry.draft,

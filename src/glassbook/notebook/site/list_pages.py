@@ -119,16 +119,24 @@ class ListPages:
         )
 
     def _featured(self) -> tuple[Markup, ...]:
-        """Return a claim that held and one that did not, of those that their studies stand by: a notebook shows both."""
-        found: dict[str, str] = {}
+        """Return a claim that held and one that did not, of different studies where there are several: a notebook shows both.
+
+        Of each verdict, first what its study stands by and a paper has a number for.
+        """
+        found: list[tuple[bool, str, str, str]] = []
         for name, place in self.shelf.measured.places.items():
             for claim in place.claims.claims:
                 judged = place.judgements.get(claim.id)
+                has_paper = claim.paper is not None and claim.paper.checked and claim.paper.value is not None
                 if judged is not None and judged.verdict and claim.headline:
-                    found.setdefault(judged.verdict, f"{name}/{claim.id}")
-        shown = [found[verdict] for verdict in ("replicated", "not replicated", *SIGNS) if verdict in found]
+                    found.append((not has_paper, judged.verdict, name, f"{name}/{claim.id}"))
+        shown: dict[str, str] = {}
+        for verdict in ("not replicated", "replicated", *SIGNS):
+            rows = sorted((row for row in found if row[1] == verdict), key=lambda row: (row[2] in shown, row[0]))
+            if rows and len(shown) < 2:
+                shown.setdefault(rows[0][2], rows[0][3])
         at_home = self.texts.seen_from("index.html")
-        return tuple(at_home.in_full(key) for key in list(dict.fromkeys(shown))[:2])
+        return tuple(at_home.in_full(key) for key in reversed(shown.values()))
 
     def _levels(self) -> tuple[Part, ...]:
         rows = groupby(self.shelf.of("term"), key=lambda entry: entry.level)

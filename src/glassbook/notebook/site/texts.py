@@ -53,7 +53,7 @@ class Texts:
             return Text(kept.as_rendered, resolver.files, is_new=False)
         try:
             rendered = render(
-                entry.body,
+                without_title(entry),
                 resolver,
                 path=str(entry.path),
                 first_line=entry.body_line,
@@ -85,6 +85,14 @@ class Texts:
             write_bytes(path, msgspec.json.encode(found, enc_hook=sorted))
         except (OSError, GlassbookError):
             return
+
+
+def without_title(entry: Entry) -> str:
+    """Return a text whose first line is left blank where it is the title as a heading, which stands above it already."""
+    first, newline, rest = entry.body.partition("\n")
+    heading = first.lstrip("#").strip().strip("#").strip()
+    is_title = first.startswith("# ") and (heading == entry.title or "title" not in entry.fields)
+    return newline + rest if is_title or (first.startswith("# ") and entry.kind == "study") else entry.body
 
 
 class _Earlier(msgspec.Struct):
