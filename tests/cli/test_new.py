@@ -9,6 +9,8 @@ import urllib.request
 
 import pytest
 
+from glassbook.notebook.entries import KINDS
+from glassbook.notebook.new import MADE
 from glassbook.notebook.notebook import open_notebook
 from notebook.conftest import FILES, write_files
 from sources.test_arxiv import ANSWER
@@ -90,6 +92,36 @@ def test_what_cannot_be_made_is_one_sentence_and_changes_nothing(cli, root, monk
     answer = cli("new", *arguments)
     assert answer.status == 2 and said in answer.err and answer.is_one_sentence()
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+def test_all_that_is_wrong_in_a_notebook_is_told_a_line_each_with_files_as_seen_from_here(cli, root, monkeypatch):
+    monkeypatch.chdir(root)
+    write_files(root, {"entries/terms/bad.md": "---\ntitle: x\nlevel: no\nalias: q\n---\n"})
+    answer = cli("build", "--out", root.parent / "site")
+    assert (answer.status, answer.out, (root.parent / "site").exists()) == (2, "", False)
+    assert answer.err.splitlines() == [
+        "glassbook: entries/terms/bad.md:3: the field 'level' holds 'no', which is no whole number; write digits, from 1 on",
+        "glassbook: entries/terms/bad.md:4: a term has no field 'alias'; did you mean 'aliases'?",
+    ]
+
+
+def test_a_fresh_notebook_is_built_without_a_fault_and_so_is_one_with_an_entry_of_every_kind(
+    cli, tmp_path, monkeypatch
+):
+    root = tmp_path / "notes"
+    assert cli("new", "notebook", root).status == 0
+    monkeypatch.chdir(root)
+    assert cli("build", "--strict", "--out", tmp_path / "site").status == 0
+    for kind in MADE:
+        assert cli("new", kind, f"A new {kind}").status == 0
+    answer = cli("build", "--strict", "--out", tmp_path / "site")
+    assert answer.status == 0, answer.err
+    written = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.html")}
+    assert {f"{KINDS.find(kind).folder}/a-new-{kind}.html" for kind in MADE if kind != "meeting"} <= written
+    pages = "".join(
+        path.read_text() for path in (tmp_path / "site").rglob("*") if path.suffix in (".html", ".xml", ".js")
+    )
+    assert "A new term" in pages and "A new meeting" not in pages and "a-new-meeting" not in pages
 
 
 def test_without_the_site_s_packages_one_sentence_says_what_to_install(root):

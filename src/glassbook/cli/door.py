@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import typer
 
@@ -47,7 +48,8 @@ def guarded(work: Callable[[], int]) -> int:
             traceback.print_exc()
         if isinstance(fault, OSError) and fault.errno in _FULL:
             _let_go_of_output()
-        tell(sentence(fault))
+        for line in _sentences(fault):
+            tell(line)
         return IMPOSSIBLE
 
 
@@ -72,6 +74,15 @@ def sentence(fault: Exception) -> str:
         f"Glassbook made a mistake of its own ({type(fault).__name__}: {str(fault)[:300]}); "
         f"run this again with {DEBUG}=1 to see where, and please report it"
     )
+
+
+def _sentences(fault: Exception) -> list[str]:
+    """Return a sentence for each fault that an error tells of, with files as seen from here; most tell of one."""
+    single = getattr(fault, "faults", ()) if isinstance(fault, GlassbookError) else ()
+    here = ""
+    with suppress(OSError):  # The working folder may have gone.
+        here = f"{Path.cwd()}{os.sep}"
+    return [str(one).removeprefix(here) for one in single] or [sentence(fault)]
 
 
 def _usage(fault: Exception) -> str:
