@@ -4,6 +4,6 @@ from glassbook.activations.store.harvesting import harvest
 from glassbook.activations.store.order import ShuffledRows
 from glassbook.activations.store.settings import Harvest, Policy
 from glassbook.activations.store.store import ActivationStore, open_store
-from glassbook.activations.store.streaming import stream
+from glassbook.activations.store.streaming import StreamedRows, stream
 
-__all__ = ["ActivationStore", "Harvest", "Policy", "ShuffledRows", "harvest", "open_store", "stream"]
+__all__ = ["ActivationStore", "Harvest", "Policy", "ShuffledRows", "StreamedRows", "harvest", "open_store", "stream"]
