@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from glassbook.notebook.faults import NotebookError
@@ -114,6 +115,7 @@ def _write_hostile(entries: Path) -> None:
         _entry(entries, f"posts/{name}", title=f"A file's name {number}", kind="post")
 
 
+@cache
 def hostile_texts() -> Mapping[str, str]:
     """Return the bodies of `injections.py` that become a page, by name; what is refused is refused by a build as well."""
     kept = {}

@@ -7,7 +7,7 @@ import pytest
 from browsing import NEEDS_CHROMIUM
 from e2e.building import build_text
 from e2e.sample import SECRET, hostile_texts
-from notebook.injections import WORDS
+from notebook.injections import BODIES, WORDS
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -35,7 +35,7 @@ def lists_and_hostile_pages(site) -> list[str]:
     lists = [path.name for path in site.glob("*.html")]
     below = [str(path.relative_to(site)) for path in site.rglob("*/*.html") if "hostile" in path.name]
     posts = [str(path.relative_to(site)) for path in (site / "posts").glob("*.html")]
-    return sorted([*lists, *below[::4], *posts])
+    return sorted([*lists, *below[::8], *posts])
 
 
 def test_no_title_file_name_field_tag_or_source_runs_even_where_no_policy_holds_it(visit, site, address):
@@ -104,10 +104,10 @@ def test_previews_show_hostile_words_as_words(visit, site):
         assert seen.alerts == []
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(2))
 def test_no_body_of_an_entry_runs_even_where_no_policy_holds_it(visit, site, address, part):
-    texts = list(hostile_texts().items())[part::4]
-    assert len(texts) > 25
+    texts = list(hostile_texts().items())[part::2]
+    assert len(texts) > 50
     folder = site / "bodies"
     with visit("404.html", bypass_csp=True) as seen:
         page = build_text("\n\n".join(body for _, body in texts), folder / f"part-{part}.html", site / "404.html")
@@ -118,10 +118,13 @@ def test_no_body_of_an_entry_runs_even_where_no_policy_holds_it(visit, site, add
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", hostile_texts())
+@pytest.mark.parametrize("name", BODIES)
 def test_each_body_by_itself(visit, site, address, name):
+    if name not in hostile_texts():
+        pytest.skip("a build refuses it")
     with visit("404.html", bypass_csp=True) as seen:
-        page = build_text(hostile_texts()[name], site / "bodies" / "one.html", site / "404.html")
+        page = build_text(BODIES[name], site / "bodies" / "one.html", site / "404.html")
         seen.page.goto(address + str(page.relative_to(site)))
         stir(seen)
+        assert seen.page.evaluate(ACTING) == []
         assert seen.alerts == [] and seen.abroad == []

@@ -15,22 +15,25 @@ TERM, STUDY = "terms/everything.html", "studies/activation-addition.html"
 KINDS = {
     "home": "index.html",
     "term": TERM,
-    "paper": "papers/paper-2.html",
     "study": STUDY,
     "run": "runs/activation-addition-laptop.html",
     "log": "log.html",
-    "log entry": "log/log-2026-q3.html",
     "reading list": "papers.html",
     "glossary": "terms.html",
-    "studies": "studies.html",
     "achievements": "achievements.html",
-    "projects": "projects.html",
     "posts": "posts.html",
-    "meetings": "meetings.html",
-    "tags": "tags.html",
     "tag": "tags/alpha.html",
     "search": "search.html",
     "404": "404.html",
+}
+# These are made of the same templates as one of the above.
+MORE_KINDS = {
+    "paper": "papers/paper-2.html",
+    "log entry": "log/log-2026-q3.html",
+    "studies": "studies.html",
+    "projects": "projects.html",
+    "meetings": "meetings.html",
+    "tags": "tags.html",
 }
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LARGEST = 150 * 1024
@@ -50,14 +53,15 @@ def axe() -> str:
 
 
 def violations(page, axe: str, *rules: str) -> list[list[str]]:
-    page.evaluate(axe)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
     only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": WCAG}
     return page.evaluate(AXE, {"runOnly": only, "resultTypes": ["violations"]})
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE_KINDS)])
 def test_a_page_is_accessible_in_both_schemes_quiet_at_home_narrow_and_small(visit, axe, site, address, kind):
-    with visit(KINDS[kind], color_scheme="light") as seen:
+    with visit((KINDS | MORE_KINDS)[kind], color_scheme="light") as seen:
         seen.page.evaluate(OPEN_FOLDS)
         assert violations(seen.page, axe) == []
         light = seen.page.evaluate(GROUND)
