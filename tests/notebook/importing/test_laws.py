@@ -13,7 +13,7 @@ from glassbook.notebook.importing.cutting import MOVED
 from notebook.importing.bringing import again, bring, everything, words_in_entries, words_of
 from notebook.importing.strategies import BLOCKS, HEADINGS, INLINE, ITEMS, Words, fill, long_pages, page_of_everything
 
-few = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 _ADDRESS = re.compile(r"https://[\w.]+/[^\s)\"<>]*w\d{4}x[^\s)\"<>]*")
 _ID = re.compile(r"(?:id|name)=\"(w\d{4}x)\"|\{#(w\d{4}x)\}")
 

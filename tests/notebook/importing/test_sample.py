@@ -7,6 +7,7 @@ import pytest
 
 from glassbook.notebook.importing import import_pages
 from glassbook.notebook.importing.cutting import MOVED
+from glassbook.notebook.markdown import Rendered
 from notebook.importing.bringing import Brought, fresh
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "learning" / "ai-safety.md"
@@ -47,6 +48,11 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Brought:
     return Brought(root, import_pages([SAMPLE], root))
 
 
+@pytest.fixture(scope="module")
+def rendered(brought: Brought) -> dict[str, Rendered]:
+    return brought.rendered()
+
+
 def test_every_part_becomes_an_entry_of_its_kind(brought):
     assert brought.kinds() == KINDS
 
@@ -74,7 +80,7 @@ def test_identifiers_are_read_from_addresses_and_what_is_to_be_read_is_said_to_b
     assert "status" not in brought.entry("positive-economic-futures").fields
 
 
-def test_a_span_left_open_around_a_link_stays_as_it_was_and_its_id_still_leads_there(brought):
+def test_a_span_left_open_around_a_link_stays_as_it_was_and_its_id_still_leads_there(brought, rendered):
     paper = brought.entry("attention-is-all-one-needs")
     assert paper.fields["arxiv"] == "1706.03762"
     opened = (
@@ -83,7 +89,7 @@ def test_a_span_left_open_around_a_link_stays_as_it_was_and_its_id_still_leads_t
     assert paper.body.startswith(opened)
     log = brought.entry("steering-and-evaluation-large-language-models-llms")
     assert '<a href="../papers/attention-is-all-one-needs.md#transformers">transformer</a>' in log.body
-    assert "transformers" in brought.rendered()["papers/attention-is-all-one-needs.md"].anchors
+    assert "transformers" in rendered["papers/attention-is-all-one-needs.md"].anchors
 
 
 def test_terms_have_levels_by_their_order_short_names_and_definitions(brought):
@@ -145,8 +151,8 @@ def test_the_page_keeps_its_front_matter_its_words_and_what_was_not_understood(b
     assert '<object data="/slides.pdf" type="application/pdf">The slides</object>' in body
 
 
-def test_the_old_page_leads_on_from_every_anchor_as_renderers_made_them(brought):
-    anchors = brought.rendered()["pages/ai-safety.md"].anchors
+def test_the_old_page_leads_on_from_every_anchor_as_renderers_made_them(brought, rendered):
+    anchors = rendered["pages/ai-safety.md"].anchors
     assert {
         "nov-2023-feb-2024",
         "summer-2023",
@@ -176,13 +182,13 @@ def test_pictures_beside_the_page_are_copied_and_what_the_source_lacked_is_liste
     assert ("notes/vae.md", "link") in gaps
 
 
-def test_what_the_report_calls_unresolved_is_what_the_pages_show_as_unresolved(brought):
-    shown = sorted(gap.address for page in brought.rendered().values() for gap in page.unresolved)
+def test_what_the_report_calls_unresolved_is_what_the_pages_show_as_unresolved(brought, rendered):
+    shown = sorted(gap.address for page in rendered.values() for gap in page.unresolved)
     assert shown == sorted(gap.address for gap in brought.report.unresolved if gap.kind != "remote image")
 
 
-def test_headings_inside_an_entry_keep_their_order_and_begin_at_the_second_level(brought):
-    contents = brought.rendered()["log/steering-and-evaluation-large-language-models-llms.md"].contents
+def test_headings_inside_an_entry_keep_their_order_and_begin_at_the_second_level(brought, rendered):
+    contents = rendered["log/steering-and-evaluation-large-language-models-llms.md"].contents
     assert [heading.level for heading in contents] == [2, 3, 4, 4]
 
 
