@@ -1,0 +1,7 @@
+"""What goes wrong with dictionaries."""
+
+from glassbook.core.errors import GlassbookError
+
+
+class DictionaryError(GlassbookError):
+    """A dictionary that cannot be made, read or used where it was asked for."""
