@@ -79,6 +79,9 @@ def test_a_number_is_held_against_its_run(ours):
     value = judged(ours)["interval"]["estimate"]
     piece = ours.number(PLACE, f"{CLAIM}.estimate", f"{value:.3f}")
     assert f">{value:.3f}</a>" in piece.html
+    assert '<span class="sign"' not in piece.html
+    verdict = ours.number(PLACE, f"{CLAIM}.verdict", "replicated")
+    assert '>replicated<span class="sign" aria-hidden="true"> ✓</span></a>' in verdict.html
     with pytest.raises(NotebookError, match=r"the text states '9\.999' and run:"):
         ours.number(PLACE, f"{CLAIM}.estimate", "9.999")
     with pytest.raises(NotebookError, match="is said to stand in run:"):

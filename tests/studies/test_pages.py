@@ -36,13 +36,15 @@ def report(measured, tmp_path):
 def test_a_page_is_its_text_with_numbers_pictures_and_tables_of_the_results(report, tmp_path):
     text = report.page.read_text()
     assert report.page == tmp_path / "entries/studies/toy.md"
-    assert text.startswith('---\ntitle: "Adding one makes a number larger"\nkind: "study"\n')
+    assert text.startswith('---\ntitle: "Adding one makes a number larger"\nkind: "study"\ndate: 20')
+    assert "\n# " not in text, "the title stands in the front matter"
     assert "by [1](run:toy/laptop#larger.estimate)" in text
     assert "[replicated](run:toy/laptop#larger.verdict)" in text
     assert "](run:toy/laptop#nothing:value)" in text
-    assert "![Means](view:toy/laptop/views/means.json)\n\n*A seed a row.*" in text
-    assert "![Numbers](view:toy/laptop/seed-0/views/added.numbers.json)" in text
-    assert "| Adding one makes a number larger. | 1, table 1 (pen and paper) | 1 [1, 1] one |" in text
+    assert "![Means. A seed a row.](view:toy/laptop/views/means.json)\n" in text
+    assert "](view:toy/laptop/seed-0/views/added.numbers.json)" in text
+    row = "| Adding one makes a number larger. | [replicated](run:toy/laptop#larger.verdict) | 1, table 1 | "
+    assert f"{row}[1](run:toy/laptop#larger.estimate) [1, 1] one | " in text
     assert "| means | pen | a computer |" in text and "Parameters | not stated | 7 |" in text
     assert (tmp_path / "entries/studies/toy/laptop/views/means.json").is_file()
 

@@ -127,4 +127,4 @@ def _flattened(table: ClaimTable) -> Table:
 
 def _cell(text: str) -> str:
     """Return text that stays within its cell and keeps its letters."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split("\n"))
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").split("\n"))

@@ -44,10 +44,10 @@ class Measurements:
         """Return what `{{claim STUDY/CLAIM}}` or `{{claim STUDY/SIZE/CLAIM}}` shows: value, interval and verdict in a line."""
         place, name = self._place_and_name(key, "claim")
         claim, judged = place.claim(name)
-        sign, verdict = SIGNS.get(judged.verdict or "", "–"), judged.verdict or NO_VERDICT
+        verdict = judged.verdict or NO_VERDICT
         # The sign says it to the eye; the words are there for those who listen, and without a script.
         told = element("span", f", {verdict}, {_rests_on(place, claim, judged)}", class_="unseen")
-        shown = join(_spell(judged.interval), element("span", " ", sign, class_="sign", aria_hidden="true"), told)
+        shown = join(_spell(judged.interval), _sign(judged), told)
         unit = f" {claim.unit}" if claim.unit else ""
         return Piece(
             join(self._marked(place, name, shown, judged, facts(place, claim, judged)), unit),
@@ -73,7 +73,8 @@ class Measurements:
         name = field.partition(".")[0]
         if name in kept.judgements:
             claim, judged = kept.claim(name)
-            return Piece(self._marked(kept, name, text, judged, facts(kept, claim, judged)), text)
+            shown = join(text, _sign(judged)) if field.endswith(".verdict") else text
+            return Piece(self._marked(kept, name, shown, judged, facts(kept, claim, judged)), text)
         arm, _, column = field.partition(":")
         said = f"The mean of '{column}' over items and seeds\nArm: {arm}\nRuns: {kept.name}, {kept.date}"
         return Piece(self._link(text, kept.address, said), text)
@@ -186,6 +187,10 @@ def claim_block(place: Place, claim: Claim, judged: Judgement, href: str, level:
         role="note",
         aria_label=f"A claim that was measured: {verdict}",
     )
+
+
+def _sign(judged: Judgement) -> Markup:
+    return element("span", f" {SIGNS.get(judged.verdict or '', '–')}", class_="sign", aria_hidden="true")
 
 
 def _rests_on(place: Place, claim: Claim, judged: Judgement) -> str:

@@ -1,5 +1,6 @@
 """A study's page: the text of its `report.md` with every number, table and picture filled in from kept results."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from glassbook.core.errors import EvidenceError
 from glassbook.evidence import (
+    Claim,
     ClaimSet,
     Judgement,
     OurCost,
@@ -21,16 +23,21 @@ from glassbook.evidence import (
     deviations_table,
     find_reference,
     read_claims,
+    say_paper,
 )
+from glassbook.evidence.judging import say_bar
 from glassbook.files.atomic import write_text
 from glassbook.studies.contract import Study
 from glassbook.studies.finding import CLAIMS_FILE, REPORT_FILE, folder_of
 from glassbook.studies.keeping import VIEWS_FOLDER
 from glassbook.studies.numbers import Kept, link
 from glassbook.studies.results import Results, judge_as_begun
+from glassbook.views.numbers import spell
 from glassbook.views.page import Making, Section, render_page
+from glassbook.views.table import Table
 from glassbook.views.view import View, read_view
 
+_COLUMNS = ("Claim", "Verdict", "The paper", "Ours", "Bar", "Baseline", "Control, which should fail")
 _FIELDS = ("estimate", "low", "high", "verdict", "n_items", "baseline", "control", "precondition")
 
 
@@ -47,6 +54,11 @@ class Page:
     def results(self) -> Results:
         """Return the results that the page tells of."""
         return self.kept.results(self.place)
+
+    @property
+    def begun(self) -> str:
+        """Return the day on which the first of the runs was begun."""
+        return min(str(seed.record["started"]) for seed in self.results.seeds.values())[:10]
 
     @cached_property
     def judgements(self) -> dict[str, Judgement]:
@@ -71,11 +83,12 @@ class Page:
         return link(self.kept.value(self.place, field), self.place, field)
 
     def view(self, name: str) -> str:
-        """Return a picture as Markdown: its title and caption, with the address of its data, which the notebook draws."""
+        """Return a picture as Markdown: the address of its data, which the notebook draws, and its title and caption in words."""
         path = self._view_path(name)
         view = read_view(path.read_bytes())
         address = path.relative_to(self.kept.folder).as_posix()
-        return f"![{_one_line(view.title)}](view:{address})\n\n*{_one_line(view.caption)}*"
+        end = "" if view.title.endswith((".", "?", "!")) else "."
+        return f"![{_one_line(f'{view.title}{end} {view.caption}')}](view:{address})"
 
     def _view_path(self, name: str) -> Path:
         """Return where a picture lies: those of all seeds first, then the first seed's own, named `<arm>.<name>`."""
@@ -93,8 +106,25 @@ class Page:
         return [read_view(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
 
     def claims_table(self) -> str:
-        """Return the paper beside ours, claim by claim."""
-        return as_markdown(claim_table(self.claims.claims, self.judgements)).strip()
+        """Return the paper beside ours, claim by claim; what we measured leads to its runs, where every seed stands."""
+        rows = [self._row(claim) for claim in self.claims.claims if claim.id in self.kept.judgements(self.place)]
+        return as_markdown(Table(title="Claims", caption="", columns=_COLUMNS, rows=rows)).strip()
+
+    def _row(self, claim: Claim) -> tuple[str, ...]:
+        said = self.claim(claim.id)
+        low, high = (self.kept.value(self.place, f"{claim.id}.{end}") for end in ("low", "high"))
+        has_ends = not isinstance(low, str) and not isinstance(high, str)
+        ends = f" [{spell(float(low))}, {spell(float(high))}]" if has_ends else ""
+        ours = f"{said['estimate']}{ends} {claim.unit}".rstrip()
+        beside = (f"{said[name]} ({getattr(claim, name).says})" for name in ("baseline", "control"))
+        return (
+            claim.says,
+            said["verdict"],
+            say_paper(claim.paper),
+            ours,
+            f"{claim.direction} {say_bar(claim.bar)}",
+            *beside,
+        )
 
     def deviations(self) -> str:
         """Return what is done otherwise than in the paper."""
@@ -122,7 +152,7 @@ class Page:
         runs = ", ".join(f"`{seed.run}`" for seed in self.results.seeds.values())
         processor = hardware.get("processor") or "an unnamed processor"
         return (
-            f"Size {self.results.size}, seeds {seeds}, begun {str(first['started'])[:10]} on {processor} "
+            f"Size {self.results.size}, seeds {seeds}, begun {self.begun} on {processor} "
             f"({hardware.get('cores')} cores, {hardware.get('threads')} threads): {took:.0f} minutes in all. Runs: {runs}."
         )
 
@@ -159,7 +189,7 @@ def render(page: Page) -> str:
         line = getattr(fault, "lineno", None)
         where = f", line {line}" if line else ""
         raise EvidenceError(f"'{path.name}' of '{page.study.name}'{where} cannot be filled in: {fault}") from fault
-    return _front_matter(page) + text
+    return _front_matter(page) + _without_title(text)
 
 
 def as_html(page: Page) -> str:
@@ -209,7 +239,13 @@ def _front_matter(page: Page) -> str:
         "written_by": "glassbook study report, from the study's report.md",
     }
     lines = [f"{name}: {_quoted(value)}" for name, value in fields.items()]
+    lines.insert(2, f"date: {page.begun}")
     return "\n".join(["---", *lines, "---", "", ""])
+
+
+def _without_title(text: str) -> str:
+    # A page is headed by the title of its front matter.
+    return re.sub(r"\A\s*# [^\n]*\n+", "", text)
 
 
 def _quoted(value: str) -> str:
