@@ -31,7 +31,7 @@ A **language model** gives a probability to every next token of a text. Drawing 
 
 What else is a word you should know? `glassbook new term "…"` makes its page, and `[[…]]` leads there.
 """
-_IGNORED = "/site/\n/runs/\n/.glassbook/\n"
+_IGNORED = "/site/\n/runs/\n/.glassbook/cache/\n"
 _README = """\
 # {title}
 

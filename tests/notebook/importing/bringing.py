@@ -61,9 +61,9 @@ class Brought:
         }
 
 
-def fresh(folder: Path) -> Path:
+def fresh(folder: Path, name: str = "notebook") -> Path:
     """Return the folder of a notebook without entries."""
-    root = folder / "notebook"
+    root = folder / name
     root.mkdir(parents=True)
     (root / "glassbook.toml").write_text('[notebook]\ntitle = "New"\n')
     return root

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def test_killed_anywhere_every_file_is_whole_and_the_next_import_ends_as_one_tha
     tmp_path, brought, call, after
 ):
     expected = _contents(brought.root)
-    root = fresh(tmp_path / "killed")
+    root = fresh(tmp_path, "killed")
     page = tmp_path / "source" / "page.md"
     command = [sys.executable, "-c", KILLED.replace("{call}", call), str(page), str(root), str(after)]
     done = subprocess.run(command, capture_output=True, check=False)
@@ -115,11 +116,30 @@ def test_an_entry_keeps_its_name_when_its_neighbours_go(tmp_path):
 
 def test_the_journal_names_sources_entries_and_files_with_their_checksums(brought):
     journal = json.loads((brought.root / ".glassbook" / "imports" / f"{brought.report.name}.json").read_text())
-    assert set(journal["sources"]) == {"page.md"}
+    assert set(journal["sources"]) == {"../source/page.md"}
     assert {entry["path"] for entry in journal["entries"].values()} == {
         f"entries/{name}" for name in ENTRIES if "assets" not in name
     }
     assert set(journal["assets"]) == {"p.png"}
+
+
+def test_without_its_journal_an_import_knows_its_entries_again_and_leaves_what_differs_alone(tmp_path, brought):
+    expected = _contents(brought.root)
+    shutil.rmtree(brought.root / ".glassbook")
+    assert again(brought, tmp_path / "source" / "page.md").states == {"unchanged": 4}
+    shutil.rmtree(brought.root / ".glassbook")
+    (brought.root / "entries" / "terms" / "one.md").write_bytes(expected["terms/one.md"] + b"\nMine.\n")
+    assert again(brought, tmp_path / "source" / "page.md").edited() == ("entries/terms/one.md",)
+    assert _contents(brought.root).keys() == expected.keys()
+
+
+def test_another_page_of_the_same_name_is_another_page(tmp_path, brought):
+    before = _contents(brought.root)
+    other = write(tmp_path / "elsewhere", {"page.md": PAGE.replace("Intro", "Another intro"), "p.png": FILES["p.png"]})
+    report = again(brought, other / "page.md")
+    assert report.states == {"unchanged": 1, "written": 3}
+    assert {name: _contents(brought.root)[name] for name in before} == before
+    assert "Another intro" in brought.entry("page-2").body
 
 
 def test_a_damaged_journal_is_named_and_nothing_is_written(tmp_path, brought):

@@ -42,8 +42,8 @@ EMPTY = Journal({}, {}, {}, {})
 
 
 def import_id(sources: Sequence[Source]) -> str:
-    """Return the name of an import: the same for the same pages, whatever they say."""
-    names = sorted(source.label for source in sources)
+    """Return the name of an import: the same for pages at the same places, whatever they say."""
+    names = sorted(source.origin for source in sources)
     first = slug_of(sources[0].base or sources[0].path.stem)
     return f"{first}-{sha256_bytes(chr(10).join(names).encode())[:8]}"
 
@@ -121,7 +121,7 @@ def journals(root: Path, written: Written, fate: Fate, last: Journal) -> tuple[J
             dates = written.dates.get(entry.key, Dates())
             entries[entry.key] = Kept(path, sha256_bytes(written.files[path]), "", dates.first, dates.changed)
     final = Journal(
-        {plan.source.label: plan.source.sha256 for plan in written.plans},
+        dict(sorted((plan.source.origin, plan.source.sha256) for plan in written.plans)),
         dict(sorted(entries.items())),
         dict(sorted((last.assets | {name: asset.sha256 for name, asset in written.assets.copied.items()}).items())),
         dict(sorted((last.fetched | written.assets.fetched).items())),

@@ -17,7 +17,7 @@ from glassbook.notebook.importing.law import compare, missing_anchors, refuse
 from glassbook.notebook.importing.links import Links, Site, resolve
 from glassbook.notebook.importing.mending import apply
 from glassbook.notebook.importing.plan import PagePlan
-from glassbook.notebook.importing.planning import plan_pages
+from glassbook.notebook.importing.planning import IMPORTED, plan_pages
 from glassbook.notebook.importing.report import ImportReport, make_report
 from glassbook.notebook.importing.sources import Found, read_sources
 from glassbook.notebook.importing.writing import only_import, write_import, write_report
@@ -104,7 +104,7 @@ class _Import:
                 continue
             for entry, body in zip(plan.entries, bodies, strict=True):
                 fields = {"title": entry.title, "kind": entry.kind, **entry.fields}
-                fields |= dates.get(entry.key, Dates()).fields()
+                fields |= {**dates.get(entry.key, Dates()).fields(), IMPORTED: entry.key}
                 texts[f"{ENTRIES_FOLDER}/{entry.path.as_posix()}"] = join_front_matter(fields, body)
         if faults:
             raise NotebookFaults(faults)

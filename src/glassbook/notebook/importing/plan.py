@@ -89,14 +89,14 @@ def plan_entries(plan: PagePlan, kind: str, title: str, slugs: Slugs) -> None:
         inherited["draft"] = True
     seen: dict[str, int] = {}
     for piece in plan.decision.pieces:
-        name = f"{source.label}#{piece.kind}/{slug_of(piece.title)}"
+        name = f"{source.origin}#{piece.kind}/{slug_of(piece.title)}"
         seen[name] = seen.get(name, 0) + 1
         key = name if seen[name] == 1 else f"{name}-{seen[name]}"
         slug = slugs.claim(key, slug_of(piece.title))
         plan.entries.append(Planned(key, piece.kind, slug, piece.title, {**piece.fields, **inherited}, piece))
     fields = page_fields(source, kind, plan.doubts)
-    slug = slugs.claim(source.label, page_slug(source))
-    plan.entries.append(Planned(source.label, kind, slug, title, fields, None))
+    slug = slugs.claim(source.origin, page_slug(source))
+    plan.entries.append(Planned(source.origin, kind, slug, title, fields, None))
     plan.owners = [len(plan.entries) - 1] * max(1, len(plan.page.lines))
     for index, piece in enumerate(plan.decision.pieces):
         plan.owners[piece.start : piece.end] = [index] * (piece.end - piece.start)

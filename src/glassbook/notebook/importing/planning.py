@@ -17,6 +17,9 @@ from glassbook.notebook.importing.sources import Found, Source
 from glassbook.notebook.importing.words import FOLDERS
 from glassbook.notebook.notebook import Notebook, spoken
 
+IMPORTED = "imported"
+"""The field in which an entry says from which part of which page it came."""
+
 _POST_WORDS = ("post", "blog", "article")
 
 
@@ -27,9 +30,14 @@ def plan_pages(notebook: Notebook, found: Found, last: Journal) -> tuple[list[Pa
     """
     plans = [_read(source, found, notebook) for source in found.sources]
     ours = {kept.path for kept in last.entries.values()}
-    others = [entry for entry in notebook.entries if entry.path.relative_to(notebook.root).as_posix() not in ours]
-    names = {entry.slug: entry.path.relative_to(notebook.root).as_posix() for entry in others}
-    slugs = Slugs(names, {key: Path(kept.path).stem for key, kept in last.entries.items()})
+    origins = tuple(source.origin for source in found.sources)
+    # An entry says itself where it came from, for those who lost the record of the import.
+    known = {str(entry.fields.get(IMPORTED)): entry for entry in notebook.entries}
+    known = {key: entry for key, entry in known.items() if key.partition("#")[0] in origins}
+    others = [entry for entry in notebook.entries if _path(notebook, entry) not in ours and entry not in known.values()]
+    kept_slugs = {key: entry.slug for key, entry in known.items()}
+    kept_slugs |= {key: Path(kept.path).stem for key, kept in last.entries.items()}
+    slugs = Slugs({entry.slug: _path(notebook, entry) for entry in others}, kept_slugs)
     site = Site(plans)
     for plan in plans:
         title, plan.title_heading = title_of_page(plan.source, plan.root)
@@ -38,6 +46,10 @@ def plan_pages(notebook: Notebook, found: Found, last: Journal) -> tuple[list[Pa
             plan.decision = decide(plan.page, plan.root, (title, plan.title_heading), partial(_leads_on, site, plan))
         plan_entries(plan, kind, title, slugs)
     return plans, slugs.clashes + _drop_doubles(plans, others)
+
+
+def _path(notebook: Notebook, entry: Entry) -> str:
+    return entry.path.relative_to(notebook.root).as_posix()
 
 
 def title_of_page(source: Source, root: Section) -> tuple[str, Heading | None]:

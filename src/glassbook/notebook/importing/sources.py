@@ -20,9 +20,13 @@ _LEFT_OUT = ("node_modules", "__pycache__")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One page as it was found: `name` is its path below the folder `top` that was given, `base` the name of that folder."""
+    """One page as it was found: `name` is its path below the folder `top` that was given, `base` the name of that folder.
+
+    `origin` is its path as seen from the notebook, by which it is known again.
+    """
 
     path: Path
+    origin: str
     top: Path
     name: str
     base: str
@@ -61,7 +65,7 @@ def read_sources(paths: Sequence[Path], root: Path) -> Found:
             for file, top in _files(given, passed_over):
                 if file.resolve() not in sources and not _is_entry(file, root):
                     try:
-                        sources[file.resolve()] = _read(file, top)
+                        sources[file.resolve()] = _read(file, top, root)
                     except NotebookError as fault:
                         faults.append(fault)
         except NotebookError as fault:
@@ -119,7 +123,7 @@ def _is_entry(file: Path, root: Path) -> bool:
     return False
 
 
-def _read(file: Path, top: Path | None) -> Source:
+def _read(file: Path, top: Path | None, root: Path) -> Source:
     try:
         size = file.stat().st_size
         data = file.read_bytes() if size <= LARGEST else b""
@@ -142,7 +146,8 @@ def _read(file: Path, top: Path | None) -> Source:
     folder = top if top is not None else file.parent
     name = file.relative_to(folder).as_posix()
     base = folder.resolve().name if top is not None else ""
-    return Source(file.resolve(), folder.resolve(), name, base, fields, body, body_line, sha256_bytes(data))
+    origin = Path(os.path.relpath(file.resolve(), root)).as_posix()
+    return Source(file.resolve(), origin, folder.resolve(), name, base, fields, body, body_line, sha256_bytes(data))
 
 
 def _front_matter(text: str, path: str) -> tuple[dict[str, Any], str, int]:
