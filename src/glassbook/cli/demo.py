@@ -33,7 +33,8 @@ NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not show the report 
 
 
 def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> None:
-    """Open the default model, read it, find where a direction works, and hold it against its controls."""
+    """Open the default model, read it, find where a direction works, hold it against its controls, and show it in a notebook."""
+    from glassbook.cli.demo_notebook import show_in_notebook
     from glassbook.runs.record import start_run
     from glassbook.views.page import open_in_browser
 
@@ -43,8 +44,10 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
     config |= {"text": TEXT, "writing": WRITING}
     with start_run("demo", COMMAND.get(), config, seed=0, root=root, modules=_modules()) as run, progress() as report:
         model, found, pair, path = _work(run, report)
+    page = show_in_notebook(run.folder)
     if as_json:
-        print_json({"run": run.id, "report": str(path), "sweep": found.to_dict(), "results": [pair.to_dict()]})
+        told = {"run": run.id, "report": str(path), "notebook": str(page) if page else None}
+        print_json({**told, "sweep": found.to_dict(), "results": [pair.to_dict()]})
         return
     _print(run, model, found, pair)
     print_facts(
@@ -52,11 +55,12 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
             "model": model.identity.label,
             "run": run.id,
             "report": str(path),
+            **({"notebook": str(page)} if page else {}),
             "in all": f"{time.perf_counter() - started:.0f} s",
         }
     )
     if not no_open:
-        open_in_browser(path)
+        open_in_browser(page or path)
 
 
 def _modules() -> tuple[str, ...]:
