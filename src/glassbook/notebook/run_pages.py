@@ -181,7 +181,7 @@ def _said(value: Any) -> str:
 
 
 def _code(text: str) -> Markup:
-    return element("pre", element("code", text))
+    return element("div", element("pre", element("code", text), tabindex="0"), class_="code")
 
 
 def _body(parts: Sequence[tuple[str, str, Markup | None]]) -> Markup:

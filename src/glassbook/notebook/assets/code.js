@@ -1,4 +1,5 @@
-// A button on each block of code that copies it; prompts and what they answered are left out of a console's block.
+// Blocks of code: long lines get the whole width where there is room, and a button copies the block. Prompts and what they
+// answered are left out of what is copied.
 (() => {
   const PROMPT = /^\$ /;
   const wanted = (text) => {
@@ -29,6 +30,7 @@
   for (const block of document.querySelectorAll(".prose .code")) {
     const code = block.querySelector("pre");
     if (!code) continue;
+    block.classList.toggle("wide", code.scrollWidth > code.clientWidth + 1);
     const button = Object.assign(document.createElement("button"), { type: "button", className: "copy", textContent: "Copy" });
     button.setAttribute("aria-label", "Copy this code");
     button.addEventListener("click", async () => {
