@@ -26,18 +26,29 @@ def draft_of(run: StoredRun, title: str, outcome: Mapping[str, str]) -> str:
         "draft": True,
         "run": run.id,
         "tags": ["run", run.kind],
-        "summary": next(iter(outcome.values()), f"A run of kind {run.kind}{on}."),
+        "summary": _in_short(next(iter(outcome.values()), f"a run of kind {run.kind}{on}.")),
     }
-    asked = f"This was measured{as_text(on)} on {str(record['started'])[:10]}, with seed {record['asked']['seed']}."
+    where = f" on {as_text(weights)}" if weights else ""
+    asked = f"This was measured{where} on {str(record['started'])[:10]}, with seed {record['asked']['seed']}."
     parts = [
         "What this shows, in your own words.",
         asked,
-        *map(as_text, outcome.values()),
+        *(as_text(_capitalized(sentence)) for sentence in outcome.values()),
         *(f"{{{{view {run.id}/{name}}}}}" for name in run.views()),
         _numbers(run),
         _again(record),
     ]
     return join_front_matter(fields, "\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
+
+
+def _in_short(sentence: str) -> str:
+    """Return what a sentence says first: what comes after a semicolon stands in the text."""
+    first, semicolon, _ = " ".join(sentence.split()).partition("; ")
+    return _capitalized(f"{first}." if semicolon else first)
+
+
+def _capitalized(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def weights_of(record: Mapping[str, Any]) -> str:
