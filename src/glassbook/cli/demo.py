@@ -55,8 +55,8 @@ def demo(root: Root = None, no_open: NoOpen = False, as_json: Json = False) -> N
             "model": model.identity.label,
             "run": run.id,
             "report": str(path),
-            **({"notebook": str(page)} if page else {}),
             "in all": f"{time.perf_counter() - started:.0f} s",
+            **({"notebook": str(page)} if page else {}),
         }
     )
     if not no_open:

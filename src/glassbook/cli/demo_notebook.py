@@ -34,10 +34,10 @@ def show_in_notebook(run: Path) -> Path | None:
 
     stored = read_run(run)
     folder = run.parent / FOLDER
-    if not folder.exists():
-        new_notebook(folder, date.fromisoformat(str(stored.record["started"])[:10]))
-    pin(stored, folder, _TITLE)
     try:
+        if not folder.exists():
+            new_notebook(folder, date.fromisoformat(str(stored.record["started"])[:10]))
+        pin(stored, folder, _TITLE)
         report = build(open_notebook(folder), folder / SITE, BuildOptions(known_of(folder)))
     except GlassbookError as fault:
         tell(f"the demo's notebook in '{folder}' could not be built: {fault}")

@@ -11,7 +11,7 @@ from glassbook.notebook.front_matter import join_front_matter
 from glassbook.runs.reading import StoredRun
 from glassbook.views.numbers import spell
 
-_SPECIAL = re.compile(r"[\\`*_\[\]{}<>$|~&]|\A[#\-+=:\d]|(?<=run):")
+_SPECIAL = re.compile(r"[\\`*\[\]{}<>$|~&]|(?<!\w)_|_(?!\w)|\A[#\-+=:\d]|(?<=run):")
 
 
 def draft_of(run: StoredRun, title: str, outcome: Mapping[str, str]) -> str:
