@@ -128,3 +128,11 @@ def test_footnotes_and_link_definitions_go_with_every_entry_that_uses_them(tmp_p
     assert "Only one" not in brought.entry("page").body
     assert all("[^a]: Both" in brought.entry(slug).body for slug in ("page", "one"))
     assert 'href="https://e.org/y"' in rendered["terms/one.md"].html
+
+
+def test_a_formula_that_cannot_be_set_is_told_of_with_its_line_and_kept(tmp_path):
+    brought = bring(tmp_path, "Good: $x_1$.\n\nBad, on\nthe second line: $\\frac{1$.\n")
+    doubts = [(doubt.line, doubt.sentence) for doubt in brought.report.doubts]
+    assert [line for line, _ in doubts] == [4]
+    assert "mend it before the next build" in doubts[0][1]
+    assert "$\\frac{1$" in brought.entry("page").body

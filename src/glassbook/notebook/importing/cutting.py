@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from glassbook.notebook.importing.carrying import Carried
-from glassbook.notebook.importing.deciding import Piece
+from glassbook.notebook.importing.deciding import Part
 from glassbook.notebook.importing.leads import plain_ids
 from glassbook.notebook.importing.outline import Heading, marker
 from glassbook.notebook.importing.plan import PagePlan, Planned
@@ -27,34 +27,34 @@ def cut(plan: PagePlan, lines: Sequence[str], carried: Carried, dedent: bool) ->
     bodies = []
     for index, entry in enumerate(plan.entries):
         lost = carried.lost.get(index, frozenset())
-        kept = _piece(plan, entry, lines, lost, dedent) if entry.piece is not None else _page(plan, lines, lost)
+        kept = _part(plan, entry, lines, lost, dedent) if entry.part is not None else _page(plan, lines, lost)
         parts = [kept, *(_flush(lines[start:end]) for start, end in carried.gained.get(index, ()))]
         bodies.append("\n".join(filter(None, map(_trimmed, parts))))
     return bodies
 
 
-def _piece(plan: PagePlan, entry: Planned, lines: Sequence[str], lost: frozenset[int], dedent: bool) -> list[str]:
-    piece = entry.piece
-    if piece is None:
+def _part(plan: PagePlan, entry: Planned, lines: Sequence[str], lost: frozenset[int], dedent: bool) -> list[str]:
+    part = entry.part
+    if part is None:
         return []
-    if piece.is_item:
-        kept = [lines[at] for at in range(piece.start, piece.end) if at not in lost]
+    if part.is_item:
+        kept = [lines[at] for at in range(part.start, part.end) if at not in lost]
         return _without_marker(kept) if dedent and marker(kept[0]) else kept
-    start, top = piece.start, []
-    if piece.heading is not None and piece.kept_ids is not None:
-        start = piece.heading.end
-        top = [_spans(piece.kept_ids), ""] if piece.kept_ids else []
-    raised = _raised(plan, piece, lines, start)
-    kept = [raised[at - start] for at in range(start, piece.end) if at not in lost]
+    start, top = part.start, []
+    if part.heading is not None and part.kept_ids is not None:
+        start = part.heading.end
+        top = [_spans(part.kept_ids), ""] if part.kept_ids else []
+    raised = _raised(plan, part, lines, start)
+    kept = [raised[at - start] for at in range(start, part.end) if at not in lost]
     return top + (_trimmed(kept).split("\n") if top else kept)
 
 
-def _raised(plan: PagePlan, piece: Piece, lines: Sequence[str], start: int) -> list[str]:
+def _raised(plan: PagePlan, part: Part, lines: Sequence[str], start: int) -> list[str]:
     """Return the lines of a section with its headings so many levels higher that the first of them is of the second."""
     first = bisect_left(plan.headings, start, key=lambda heading: heading.start)
-    last = bisect_left(plan.headings, piece.end, key=lambda heading: heading.start)
+    last = bisect_left(plan.headings, part.end, key=lambda heading: heading.start)
     inside = plan.headings[first:last]
-    kept = list(lines[start : piece.end])
+    kept = list(lines[start : part.end])
     if not inside or not all(_ATX.match(lines[heading.start]) for heading in inside):
         return kept
     by = min(heading.level for heading in inside) - 2
@@ -100,9 +100,9 @@ def _page(plan: PagePlan, lines: Sequence[str], lost: frozenset[int]) -> list[st
     while at < len(lines):
         owner = plan.owners[at]
         if owner != rest:
-            piece = plan.entries[owner].piece
+            part = plan.entries[owner].part
             moved.append(plan.entries[owner])
-            at = piece.end if piece is not None else at + 1
+            at = part.end if part is not None else at + 1
             continue
         if moved and lines[at].strip():
             kept += _block(_links(plan, moved))
@@ -128,11 +128,11 @@ def _links(plan: PagePlan, moved: list[Planned]) -> list[str]:
     """Return a list of links to entries, with the old ids of each and of all within it."""
     lines = []
     for entry in moved:
-        piece = entry.piece
-        if piece is None:
+        part = entry.part
+        if part is None:
             continue
         found = entry.anchors
-        first = piece.heading.end if piece.heading is not None else piece.start + 1
+        first = part.heading.end if part.heading is not None else part.start + 1
         own = [anchor.id for anchor in found if anchor.line < first]
         lines.append(f"- {_anchors(own)}[{_literal(entry.title)}]({entry.address})")
         rest: dict[tuple[str, str], list[str]] = {}

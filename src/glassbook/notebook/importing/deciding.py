@@ -16,7 +16,7 @@ _BESIDE = ("paragraph", "blockquote", "fence", "code_block", "maths_block", "tab
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Part:
     """What is cut out of a page to be an entry: its lines from `start` to before `end`, and what is known of it.
 
     `kept_ids` are those of a heading that becomes the title; None where the heading stays in the text.
@@ -32,7 +32,7 @@ class Piece:
 
     @property
     def is_item(self) -> bool:
-        """Return whether the piece was an item of a list."""
+        """Return whether the part was an item of a list."""
         return self.heading is None
 
     @property
@@ -51,9 +51,9 @@ class Doubt:
 
 @dataclass(slots=True)
 class Decision:
-    """The pieces of a page in its order, and what was doubtful."""
+    """The parts of a page in its order, and what was doubtful."""
 
-    pieces: list[Piece] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
 
 
@@ -66,7 +66,7 @@ def decide(page: Page, root: Section, titled: tuple[str, Heading | None], is_her
     walk = _Walk(page, titled[1], is_here)
     named = kinds_named(titled[0])
     walk.visit(root, named[0] if len(named) == 1 and named[0] != "log" else None, ())
-    walk.decision.pieces.sort(key=lambda piece: piece.start)
+    walk.decision.parts.sort(key=lambda part: part.start)
     return walk.decision
 
 
@@ -86,14 +86,14 @@ class _Walk:
             if own is not None:
                 self._cut_section(section, own, trail)
                 return
-            if not named and kind is None and not section.parts and any(block.is_item for block in section.blocks):
+            if not named and kind is None and not section.sections and any(block.is_item for block in section.blocks):
                 self._doubt(section.start, f"it is not clear what '{text}' lists; it stays on the page")
             kind = named[0] if len(named) == 1 else None if named else kind
             trail = (*trail, text) if not named else ()
-        begun = len(self.decision.pieces)
+        begun = len(self.decision.parts)
         self._cut_items(section, kind, trail)
-        for part in section.parts:
-            self.visit(part, kind, trail)
+        for inner in section.sections:
+            self.visit(inner, kind, trail)
         if kind == "term" and (section.heading is None or kinds_named(section.heading.text)):
             self._number_terms(section, begun)
 
@@ -103,7 +103,7 @@ class _Walk:
         if heading is None or not title_of(heading):
             return None
         items = [block for block in section.blocks if block.is_item]
-        if kind in _GROUPED and (not named or not (items or section.parts)):
+        if kind in _GROUPED and (not named or not (items or section.sections)):
             return kind
         if named:
             return None
@@ -123,23 +123,23 @@ class _Walk:
         fields = describe_section(section, kind, trail, period_of(heading))
         self._note_quarter(section.start, kind, period_of(heading))
         kept = tuple(ids) if ids is not None else None
-        self.decision.pieces.append(Piece(kind, title_of(heading), section.start, section.end, fields, heading, kept))
+        self.decision.parts.append(Part(kind, title_of(heading), section.start, section.end, fields, heading, kept))
 
     def _cut_items(self, section: Section, kind: str | None, trail: tuple[str, ...]) -> None:
-        last: Piece | None = None
+        last: Part | None = None
         for block in section.blocks:
             if block.is_item:
                 last = self._item(block, kind, trail) if kind else None
                 if last is not None:
-                    self.decision.pieces.append(last)
+                    self.decision.parts.append(last)
             elif last is not None and last.kind in ("paper", "term") and self._belongs(block, last):
                 last, self.extended = replace(last, end=block.end), last.start
-                self.decision.pieces[-1] = last
+                self.decision.parts[-1] = last
                 self._doubt(block.start, f"what follows '{last.title}' without an indent was taken to belong to it")
             else:
                 last = None
 
-    def _belongs(self, block: Block, last: Piece) -> bool:
+    def _belongs(self, block: Block, last: Part) -> bool:
         """Return whether a block after a list goes on with its last item, whose text announced it or whose note it is."""
         if block.kind not in _BESIDE or self._is_torn(last.start, block.end, last.title):
             return False
@@ -147,7 +147,7 @@ class _Walk:
         goes_on = before.endswith(":") or begins_as_note(block.text) or self.extended == last.start
         return goes_on or block.kind == "blockquote" or block.is_picture
 
-    def _item(self, block: Block, kind: str, trail: tuple[str, ...]) -> Piece | None:
+    def _item(self, block: Block, kind: str, trail: tuple[str, ...]) -> Part | None:
         begin = lead(block)
         if begin is None or block.text.startswith(("[ ]", "[x]", "[X]")):
             self._doubt(block.start, f"an item among the {kind} entries has no name of its own; it stays on the page")
@@ -158,7 +158,7 @@ class _Walk:
         fields = describe_item(block, kind, begin, trail, period)
         self._note_quarter(block.start, kind, period)
         title = fields.pop("title")
-        return Piece(kind, title, block.start, block.end, fields)
+        return Part(kind, title, block.start, block.end, fields)
 
     def _is_entry(self, block: Block, kind: str, begin: Lead, period: Period | None) -> bool:
         """Return whether an item says enough to be an entry; a pointer to what is imported beside it is none."""
@@ -191,13 +191,13 @@ class _Walk:
 
     def _number_terms(self, section: Section, begun: int) -> None:
         """Give the terms of a collection their levels by their order, the first being the most high-level."""
-        pieces = self.decision.pieces
-        terms = [index for index in range(begun, len(pieces)) if pieces[index].kind == "term"]
-        terms = [index for index in terms if "level" not in pieces[index].fields]
+        parts = self.decision.parts
+        terms = [index for index in range(begun, len(parts)) if parts[index].kind == "term"]
+        terms = [index for index in terms if "level" not in parts[index].fields]
         words = " ".join(block.text for block in section.blocks if not block.is_item)
         ordered = terms[::-1] if is_increasing(words) else terms
         for level, index in enumerate(ordered, 1):
-            pieces[index] = replace(pieces[index], fields={**pieces[index].fields, "level": level})
+            parts[index] = replace(parts[index], fields={**parts[index].fields, "level": level})
 
     def _doubt(self, line: int, sentence: str) -> None:
         self.decision.doubts.append(Doubt(line, sentence))
@@ -214,8 +214,8 @@ def period_of(heading: Heading, strict: bool = False) -> Period | None:
 def _is_paper(section: Section) -> bool:
     heading = section.heading
     has_link = heading is not None and any(token.type == "link_open" for token in heading.children)
-    if section.parts:
-        return has_link and all(begins_as_note(part.heading.text + ":") for part in section.parts if part.heading)
+    if section.sections:
+        return has_link and all(begins_as_note(inner.heading.text + ":") for inner in section.sections if inner.heading)
     first = next((block for block in section.blocks), None)
     return has_link or (first is not None and begins_as_note(first.text))
 
@@ -223,7 +223,7 @@ def _is_paper(section: Section) -> bool:
 def _is_term(section: Section) -> bool:
     items = [lead(block) for block in section.blocks if block.is_item]
     groups = sum(begin is not None and begin.is_parted for begin in items)
-    return not section.parts and bool(section.blocks) and not section.blocks[0].is_item and groups < 2
+    return not section.sections and bool(section.blocks) and not section.blocks[0].is_item and groups < 2
 
 
 def _lists_links(block: Block) -> bool:

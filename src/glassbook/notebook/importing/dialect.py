@@ -40,7 +40,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Text that only the notebook would take for a link, a citation or a live piece."""
+    """Text that only the notebook would take for a link, a citation or a live part."""
 
     start: int
     text: str

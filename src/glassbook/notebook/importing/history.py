@@ -86,7 +86,7 @@ def date_entries(plan: PagePlan) -> tuple[dict[str, Dates], list[str]]:
         remarks.append(
             f"only the last {len(found)} revisions of {plan.source.label} were read; older days are not known"
         )
-    trails = {entry.key: _Trail(_now(plan, entry)) for entry in plan.entries if entry.piece is not None}
+    trails = {entry.key: _Trail(_now(plan, entry)) for entry in plan.entries if entry.part is not None}
     whole = _Trail(_unit(plan.rest.title, plan.source.body))
     units: list[Unit] = []
     before = None
@@ -204,8 +204,8 @@ def _most_like(unit: Unit, units: Sequence[Unit], by_phrase: dict[tuple[str, ...
 
 
 def _now(plan: PagePlan, entry: Planned) -> Unit:
-    piece = entry.piece
-    lines = plan.page.lines[piece.start : piece.end] if piece is not None else []
+    part = entry.part
+    lines = plan.page.lines[part.start : part.end] if part is not None else []
     return _unit(entry.title, "\n".join(lines))
 
 

@@ -47,9 +47,9 @@ def compare(plan: PagePlan, bodies: Sequence[Page], links: Links) -> Difference:
 
 
 def _of_entry(plan: PagePlan, entry: Planned, body: Page) -> Counter[Atom]:
-    own = parse(MOVED.sub("", body.body)) if entry.piece is None else body
+    own = parse(MOVED.sub("", body.body)) if entry.part is None else body
     found = atoms(own, partial(seen_from, entry))
-    title = plan.title_heading if entry.piece is None else entry.piece.title_heading
+    title = plan.title_heading if entry.part is None else entry.part.title_heading
     return found + of_title(title.text) + _tag(title) if title is not None else found
 
 

@@ -3,10 +3,15 @@
 import re
 from dataclasses import dataclass
 
+from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.importing.deciding import Doubt
 from glassbook.notebook.importing.dialect import Page
 from glassbook.notebook.importing.outline import headings
+from glassbook.notebook.markdown.katex import Formulas
 from glassbook.notebook.markdown.raw_html import never_closed
+
+MOST_FORMULAS = 2000
+"""How many formulas of a page are tried; setting one takes milliseconds."""
 
 _CLOSERS = {"<!--": "-->", "<?": "?>", "<![CDATA[": "]]>"}
 _ENTITIES = {"[": "&#91;", "{": "&#123;"}
@@ -47,6 +52,7 @@ def mend(page: Page, known: frozenset[str]) -> tuple[list[Edit], list[Doubt]]:
             doubts.append(
                 Doubt(found.line, f"'{found.text}' means nothing in this notebook and is shown as it is written")
             )
+    doubts += _doubtful_formulas(page)
     _mend_headings(page, edits)
     _mend_html(page, edits, doubts)
     _mend_notes(page, edits, doubts)
@@ -57,6 +63,23 @@ def mend(page: Page, known: frozenset[str]) -> tuple[list[Edit], list[Doubt]]:
         if line not in code and _JSX.search(text):
             doubts.append(Doubt(line, f"'{text.strip()[:60]}' is code of another site's pages and was kept as text"))
     return edits, doubts
+
+
+def _doubtful_formulas(page: Page) -> list[Doubt]:
+    """Return a doubt for each formula that cannot be set; it stays as it is, and a build will ask for it to be mended."""
+    formulas, doubts, tried = Formulas(), [], 0
+    for token in page.tokens:
+        for found in [token, *(token.children or ())]:
+            if not found.type.startswith("maths") or (tried := tried + 1) > MOST_FORMULAS:
+                continue
+            try:
+                formulas.html(found.content, display=found.meta["display"])
+            except NotebookError as fault:
+                before = token.content.count("\n", 0, found.meta.get("offset", 0)) if found is not token else 0
+                doubts.append(
+                    Doubt((token.map or (0, 0))[0] + before, f"{fault.sentence}; mend it before the next build")
+                )
+    return doubts
 
 
 def _mend_headings(page: Page, edits: list[Edit]) -> None:

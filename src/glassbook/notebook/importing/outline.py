@@ -81,7 +81,7 @@ class Section:
     start: int
     end: int
     blocks: list[Block] = field(default_factory=list)
-    parts: list["Section"] = field(default_factory=list)
+    sections: list["Section"] = field(default_factory=list)
 
     @property
     def level(self) -> int:
@@ -91,8 +91,8 @@ class Section:
     def walk(self) -> Iterator["Section"]:
         """Yield this section and all within it, in the order of the page."""
         yield self
-        for part in self.parts:
-            yield from part.walk()
+        for section in self.sections:
+            yield from section.walk()
 
 
 def outline(page: Page) -> Section:
@@ -108,7 +108,7 @@ def outline(page: Page) -> Section:
         while opened[-1].level >= heading.level:
             opened.pop().end = heading.start
         section = Section(heading, heading.start, len(page.lines))
-        opened[-1].parts.append(section)
+        opened[-1].sections.append(section)
         opened.append(section)
     return root
 

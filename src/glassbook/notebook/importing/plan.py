@@ -8,7 +8,7 @@ from typing import Any
 from glassbook.notebook.entries import KINDS
 from glassbook.notebook.fields import check_fields, day, is_yes, means_private
 from glassbook.notebook.importing.anchors import Anchor, entry_ids, old_anchors
-from glassbook.notebook.importing.deciding import Decision, Doubt, Piece
+from glassbook.notebook.importing.deciding import Decision, Doubt, Part
 from glassbook.notebook.importing.dialect import Named, Page
 from glassbook.notebook.importing.naming import Slugs, page_slug, slug_of
 from glassbook.notebook.importing.outline import Heading, Section, headings
@@ -17,14 +17,14 @@ from glassbook.notebook.importing.sources import Source
 
 @dataclass(slots=True)
 class Planned:
-    """One new entry: a piece of a page, or what is left of the page where `piece` is None."""
+    """One new entry: a part of a page, or what is left of the page where `part` is None."""
 
     key: str
     kind: str
     slug: str
     title: str
     fields: dict[str, Any]
-    piece: Piece | None
+    part: Part | None
     ids: set[str] = field(default_factory=set)
     heading_ids: dict[int, str] = field(default_factory=dict)
     anchors: list[Anchor] = field(default_factory=list)
@@ -75,8 +75,8 @@ class PagePlan:
             return entry, anchor.id
         if anchor.heading is None:
             return entry, anchor.id
-        if entry.piece is not None and entry.piece.heading is not None and entry.piece.start == anchor.heading.start:
-            return entry, "" if entry.piece.kept_ids is not None else entry.heading_ids.get(anchor.heading.start, "")
+        if entry.part is not None and entry.part.heading is not None and entry.part.start == anchor.heading.start:
+            return entry, "" if entry.part.kept_ids is not None else entry.heading_ids.get(anchor.heading.start, "")
         return entry, entry.heading_ids.get(anchor.heading.start, "")
 
 
@@ -88,18 +88,18 @@ def plan_entries(plan: PagePlan, kind: str, title: str, slugs: Slugs) -> None:
     if source.fields.get("published") is False:
         inherited["draft"] = True
     seen: dict[str, int] = {}
-    for piece in plan.decision.pieces:
-        name = f"{source.origin}#{piece.kind}/{slug_of(piece.title)}"
+    for part in plan.decision.parts:
+        name = f"{source.origin}#{part.kind}/{slug_of(part.title)}"
         seen[name] = seen.get(name, 0) + 1
         key = name if seen[name] == 1 else f"{name}-{seen[name]}"
-        slug = slugs.claim(key, slug_of(piece.title))
-        plan.entries.append(Planned(key, piece.kind, slug, piece.title, {**piece.fields, **inherited}, piece))
+        slug = slugs.claim(key, slug_of(part.title))
+        plan.entries.append(Planned(key, part.kind, slug, part.title, {**part.fields, **inherited}, part))
     fields = page_fields(source, kind, plan.doubts)
     slug = slugs.claim(source.origin, page_slug(source))
     plan.entries.append(Planned(source.origin, kind, slug, title, fields, None))
     plan.owners = [len(plan.entries) - 1] * max(1, len(plan.page.lines))
-    for index, piece in enumerate(plan.decision.pieces):
-        plan.owners[piece.start : piece.end] = [index] * (piece.end - piece.start)
+    for index, part in enumerate(plan.decision.parts):
+        plan.owners[part.start : part.end] = [index] * (part.end - part.start)
     plan.headings = list(headings(plan.page))
     plan.anchors = old_anchors(plan.original, {heading.start: heading for heading in plan.headings})
     _count_ids(plan)
@@ -116,7 +116,7 @@ def _count_ids(plan: PagePlan) -> None:
     for name in plan.page.names:
         own_names.setdefault(plan.owners[name.line], []).append(name)
     for index, entry in enumerate(plan.entries):
-        title = plan.title_heading if entry.piece is None else entry.piece.title_heading
+        title = plan.title_heading if entry.part is None else entry.part.title_heading
         line = title.start if title is not None else None
         kept = [heading for heading in own_headings.get(index, ()) if heading.start != line]
         # The old page has the ids of all that left it, before the links to their new places.

@@ -56,7 +56,7 @@ def title_of_page(source: Source, root: Section) -> tuple[str, Heading | None]:
     """Return the title of a page, and its first heading where that says the title and nothing else."""
     named = source.fields.get("title")
     title = " ".join(str(named).split()) if named is not None else ""
-    first = root.parts[0] if root.parts and not root.blocks else None
+    first = root.sections[0] if root.sections and not root.blocks else None
     heading = first.heading if first is not None else None
     if heading is not None and heading.level == 1 and heading.text and title in ("", heading.text):
         return heading.text, heading if plain_ids(heading) is not None else None
@@ -113,7 +113,7 @@ def _drop_doubles(plans: list[PagePlan], others: list[Entry]) -> list[str]:
     for plan in plans:
         for entry in plan.entries:
             aliases = entry.fields.get("aliases")
-            if entry.piece is None or not isinstance(aliases, list):
+            if entry.part is None or not isinstance(aliases, list):
                 continue
             kept = [alias for alias in aliases if spoken(alias) not in taken or spoken(alias) == spoken(entry.slug)]
             taken.update(map(spoken, kept))

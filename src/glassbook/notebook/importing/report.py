@@ -117,7 +117,7 @@ def make_report(
     for plan in plans:
         label = plan.source.label
         for entry in plan.entries:
-            line = plan.source.line(entry.piece.start) if entry.piece is not None else 1
+            line = plan.source.line(entry.part.start) if entry.part is not None else 1
             found = dates.get(entry.key, Dates()).first
             path = f"entries/{entry.path.as_posix()}"
             went.append(Went(entry.title, entry.kind, path, label, line, found))
