@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import characters, text
 
-from glassbook.core.errors import EvidenceError, RunError
+from glassbook.core.errors import EvidenceError, GlassbookError, RunError
 from glassbook.files.manifest import verify_manifest
 from glassbook.notebook.drafting import as_text
 from glassbook.notebook.entries import read_entry
 from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.kept import Known, kept_runs
-from glassbook.notebook.live import Measurements
+from glassbook.notebook.live import Measurements, private_runs
 from glassbook.notebook.markdown import render
 from glassbook.notebook.notebook import open_notebook
 from glassbook.notebook.pinning import pin
@@ -125,6 +125,34 @@ def test_what_a_person_wrote_on_is_left_as_it_is(small, finished):
     before = tree(small)
     assert pin(finished, small) == path
     assert tree(small) == before
+
+
+def test_a_run_that_only_a_private_entry_is_about_has_no_page_and_no_text_may_show_it(small, finished):
+    path = pin(finished, small)
+    text = path.read_text(encoding="utf-8")
+    assert private_runs(open_notebook(small).entries) == frozenset()
+    path.write_text(text.replace("draft: true", "private: true"), encoding="utf-8")
+    hidden = private_runs(open_notebook(small).entries)
+    assert hidden == {finished.id}
+    ours = Measurements(small, measured(small).known, hidden=hidden)
+    assert run_pages(ours) == []
+    for ask in (lambda: ours.view(f"{finished.id}/numbers"), lambda: ours.number(finished.id, "loss", "1.5")):
+        with pytest.raises(NotebookError, match="belongs to a private entry"):
+            ask()
+    (path.parent / "public.md").write_text(text, encoding="utf-8")
+    assert private_runs(open_notebook(small).entries) == frozenset(), "control: a public entry is about it too"
+
+
+@pytest.mark.parametrize(
+    "name, left", [("run.json", "{}"), ("run.json", "["), ("metrics.jsonl", "{}\n"), ("views/numbers.json", "{")]
+)
+def test_a_damaged_copy_is_told_in_one_sentence(small, finished, name, left):
+    path = pin(finished, small)
+    (small / "entries/runs" / finished.id / name).write_text(left, encoding="utf-8")
+    with pytest.raises(GlassbookError, match="damaged"):
+        run_pages(measured(small))
+    if name == "metrics.jsonl":
+        assert "damaged" in wrong_numbers(path, Kept(small))[0]
 
 
 def test_an_entry_that_moved_to_another_folder_is_still_the_one_of_its_run(small, finished):

@@ -15,7 +15,7 @@ from glassbook.evidence.claims import LEVEL
 from glassbook.files.manifest import read_manifest
 from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.notebook import ENTRIES_FOLDER
-from glassbook.runs.reading import METRICS_FILE, RUN_FILE, read_lines
+from glassbook.runs.reading import METRICS_FILE, RUN_FILE, read_metrics
 from glassbook.stats.intervals import Interval
 from glassbook.views.view import View, read_view
 
@@ -80,13 +80,18 @@ class Place:
     def judgements(self) -> dict[str, Judgement]:
         """Return every judgement, in the order of the claims."""
         kept = self.known.numbers.judgements(self.name)
-        return {one.id: read_judgement(one.id, kept[one.id]) for one in self.claims.claims if one.id in kept}
+        try:
+            return {one.id: read_judgement(one.id, kept[one.id]) for one in self.claims.claims if one.id in kept}
+        except (KeyError, TypeError, ValueError) as fault:
+            raise NotebookError(
+                f"the judgements of {self.name} are damaged ({fault}); `glassbook study report` writes them"
+            ) from fault
 
     @cached_property
     def records(self) -> dict[int, Mapping[str, Any]]:
         """Return the records of the runs, by seed."""
-        found = [_read_json(path) for path in self.folder.glob(f"seed-*/{RUN_FILE}")]
-        return dict(sorted((int(record["asked"]["seed"]), record) for record in found))
+        found = [_read_record(path) for path in self.folder.glob(f"seed-*/{RUN_FILE}")]
+        return dict(sorted(((int(record["asked"]["seed"]), record) for record in found), key=lambda one: one[0]))
 
     @property
     def date(self) -> str:
@@ -128,7 +133,7 @@ class KeptRun:
     @cached_property
     def record(self) -> Mapping[str, Any]:
         """Return what the run says of itself."""
-        return _read_json(self.folder / RUN_FILE)
+        return _read_record(self.folder / RUN_FILE)
 
     @property
     def date(self) -> str:
@@ -138,7 +143,7 @@ class KeptRun:
     @cached_property
     def metrics(self) -> dict[str, Mapping[str, Any]]:
         """Return the last number of every name, with its unit and step."""
-        return {str(row["name"]): row for row in read_lines(self.folder / METRICS_FILE)}
+        return {str(row["name"]): row for row in read_metrics(self.folder / METRICS_FILE)}
 
     @cached_property
     def outcome(self) -> dict[str, str]:
@@ -157,7 +162,7 @@ class KeptRun:
 
     def views(self) -> dict[str, View]:
         """Return all its pictures by name."""
-        return {path.stem: read_view(path.read_bytes()) for path in sorted((self.folder / VIEWS).glob("*.json"))}
+        return {path.stem: self.view(path.stem) for path in sorted((self.folder / VIEWS).glob("*.json"))}
 
 
 def places(root: Path, known: Known) -> dict[str, Place]:
@@ -195,13 +200,40 @@ def missing(sentence: str, name: str, known: Mapping[str, object]) -> NotebookEr
     return NotebookError(f"{sentence}; {hint}")
 
 
+class _Asked(msgspec.Struct):
+    command: list[str]
+    config: dict[str, Any]
+    seed: int
+
+
+class _Record(msgspec.Struct):
+    """What the record of a run must hold for a page to be made of it."""
+
+    id: str
+    kind: str
+    status: str
+    started: str
+    asked: _Asked
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = _read_json(path)
+    try:
+        msgspec.convert(record, _Record)
+    except msgspec.ValidationError as fault:
+        raise _damaged(path, fault) from fault
+    return record
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except msgspec.DecodeError as fault:
-        raise NotebookError(
-            f"this is damaged ({fault}); restore it, or pin or report its run again", path=str(path)
-        ) from fault
+        raise _damaged(path, fault) from fault
+
+
+def _damaged(path: Path, fault: Exception) -> NotebookError:
+    return NotebookError(f"this is damaged ({fault}); restore it, or pin or report its run again", path=str(path))
 
 
 def _interval(kept: Mapping[str, Any]) -> Interval:

@@ -1,6 +1,7 @@
 """Live pieces: numbers, pictures and tables in a text that come from runs, lead to them, and say when they are stale."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -10,6 +11,7 @@ from markupsafe import Markup
 
 from glassbook.core.errors import GlassbookError
 from glassbook.evidence import Claim, Judgement, claim_table
+from glassbook.notebook.entries import Entry
 from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.kept import USUAL_SIZE, KeptRun, Known, Place, kept_runs, missing, places
 from glassbook.notebook.markdown.resolving import Piece
@@ -24,11 +26,15 @@ NO_VERDICT = "no verdict"
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a notebook shows of its runs. `to_root` leads from the page that asks to the root of the site."""
+    """What a notebook shows of its runs. `to_root` leads from the page that asks to the root of the site.
+
+    `hidden` are pinned runs that only private entries are about: they get no page, and no text may show them.
+    """
 
     root: Path
     known: Known
     to_root: str = "../"
+    hidden: frozenset[str] = frozenset()
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -37,8 +43,8 @@ class Measurements:
 
     @cached_property
     def runs(self) -> dict[str, KeptRun]:
-        """Return the runs that were pinned, by name."""
-        return kept_runs(self.root)
+        """Return the runs that were pinned and may be shown, by name."""
+        return {name: run for name, run in kept_runs(self.root).items() if name not in self.hidden}
 
     def claim(self, key: str) -> Piece:
         """Return what `{{claim STUDY/CLAIM}}` or `{{claim STUDY/SIZE/CLAIM}}` shows: value, interval and verdict in a line."""
@@ -144,10 +150,20 @@ class Measurements:
         if name in self.places:
             return self.places[name]
         run = name.partition("/")[0]
+        if run in self.hidden:
+            raise NotebookError(f"the run {run} belongs to a private entry; make that public, or take this out")
         near = get_close_matches(name, [*self.places, *self.runs], n=1)
         if near or not run[:8].isdigit():
             raise missing(f"this notebook keeps no results of '{name}'", name, {**self.places, **self.runs})
         raise NotebookError(f"this notebook keeps no run '{run}'; `glassbook pin {run}` copies it here")
+
+
+def private_runs(entries: Iterable[Entry]) -> frozenset[str]:
+    """Return the runs that entries are about of which all are private."""
+    about: dict[bool, set[str]] = {True: set(), False: set()}
+    for entry in entries:
+        about[entry.private].add(str(entry.fields.get("run")))
+    return frozenset(about[True] - about[False])
 
 
 def facts(place: Place, claim: Claim, judged: Judgement) -> str:

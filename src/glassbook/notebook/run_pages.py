@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from glassbook.evidence.judging import say_bar
 from glassbook.notebook.again import command_of, python_of, python_of_study
 from glassbook.notebook.drafting import weights_of
 from glassbook.notebook.kept import KeptRun, Place
@@ -15,11 +16,15 @@ from glassbook.notebook.markdown import Heading
 from glassbook.views.markup import data_table, element, join
 from glassbook.views.numbers import spell
 
-_ROWS_SHOWN = 200
-_LOOKED_AT = (
+_ROWS_SHOWN, _MEMORY = 200, "memory_bytes"
+_LOOKED_AT = element(
+    "p",
     "Each build of this notebook looks whether the code and the bars are still those of the runs, and marks what is stale. "
-    "Settings, data and weights are looked at by "
+    "Settings, data and weights are looked at by ",
+    element("code", "glassbook verify"),
+    ".",
 )
+_LOOKED_AT_CODE = element("p", "Each build of this notebook looks whether the code is still that of the run.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def _of_place(place: Place) -> RunPage:
     config = first["asked"]["config"]
     parts = [
         ("claims", "The claims", join(*claims)),
-        ("again", "Measured again", _again(_commands(place, config), python_of_study(config, seeds[0]))),
+        ("again", "Measured again", _again(_commands(place, config), python_of_study(config, seeds[0]), _LOOKED_AT)),
         ("asked", "What was asked", _table(_flat(config.get("settings", {})), "What was asked")),
         ("on-what", "On what", _on_what(first)),
         ("runs", "The runs", _runs(place.records)),
@@ -66,7 +71,7 @@ def _of_run(run: KeptRun, is_stale: bool) -> RunPage:
         ("outcome", "What came out", join(*(element("p", said) for said in run.outcome.values()))),
         ("numbers", "Every number", _metrics(run)),
         ("pictures", "Its pictures", join(*shown)),
-        ("again", "Measured again", _again(command_of(record), python_of(record))),
+        ("again", "Measured again", _again(command_of(record), python_of(record), _LOOKED_AT_CODE)),
         ("asked", "What was asked", _table(_asked(record), "What was asked")),
         ("on-what", "On what", _on_what(record)),
         ("cost", "What it cost", _cost(record)),
@@ -86,8 +91,7 @@ def _commands(place: Place, config: Mapping[str, Any]) -> str:
     return "\n".join(f"glassbook study {verb} {place.study} {options}" for verb in ("run", "report"))
 
 
-def _again(commands: str, python: str) -> Markup:
-    looked = element("p", _LOOKED_AT, element("code", "glassbook verify"), ".")
+def _again(commands: str, python: str, looked: Markup) -> Markup:
     return join(_code(commands), element("p", "or, in Python:"), _code(python), looked)
 
 
@@ -108,7 +112,7 @@ def _claim(place: Place, name: str) -> Markup:
     claim, judged = place.claim(name)
     rows = {
         "why this verdict": judged.because,
-        "bar": f"{claim.direction} {claim.bar}",
+        "bar": f"{claim.direction} {say_bar(claim.bar)}",
         f"baseline: {claim.baseline.says}": spell(judged.baseline.estimate),
         f"control that should fail: {claim.control.says}": spell(judged.control.estimate),
         **{f"seed {seed}": spell(value) for seed, value in judged.each_seed.items()},
@@ -130,10 +134,11 @@ def _on_what(record: Mapping[str, Any]) -> Markup:
     rows = {
         "weights": weights_of(record),
         "fingerprint of the weights": weights.get("fingerprint", ""),
-        **{f"data: {row['name']}": f"{spell(row['rows'])} rows, {row['sha256']}" for row in record.get("data") or ()},
+        **{f"data: {row['name']}": f"{_count(row['rows'])}, {row['sha256']}" for row in record.get("data") or ()},
         "hash of the code": (record.get("code") or {}).get("sha256", ""),
         **{f"version of {name}": version for name, version in (record.get("versions") or {}).items()},
-        **{str(name): value for name, value in hardware.items()},
+        **{str(name).replace("_", " "): value for name, value in hardware.items() if name != _MEMORY},
+        "memory": f"{hardware[_MEMORY] / 1e9:.1f} GB" if hardware.get(_MEMORY) else "",
     }
     return _table(rows, "On what")
 
@@ -172,6 +177,10 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 def _table(rows: Mapping[str, Any], label: str, heads: tuple[str, str] = ("What", "Value")) -> Markup:
     said = [(name, _said(value)) for name, value in rows.items() if value not in ("", None, [], {})]
     return data_table(heads, said[:_ROWS_SHOWN], label) if said else Markup("")
+
+
+def _count(rows: int) -> str:
+    return f"{spell(rows)} row{'' if rows == 1 else 's'}"
 
 
 def _said(value: Any) -> str:

@@ -83,7 +83,7 @@ class StoredRun:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return every acknowledged metric in order; half a line at the end of a killed run is left out."""
-        return read_lines(self.folder / METRICS_FILE)
+        return read_metrics(self.folder / METRICS_FILE)
 
     def views(self) -> dict[str, View]:
         """Return the run's pictures by name."""
@@ -107,6 +107,15 @@ def read_lines(path: Path) -> list[Any]:
         return [json.loads(line) for line in whole.split(b"\n") if line]
     except ValueError as fault:
         raise RunError(f"'{path}' is damaged ({fault}); the run's other files may be whole") from fault
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the metrics in a file, in order; raise RunError where a line is none."""
+    rows = read_lines(path)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict) or not {"name", "value"} <= row.keys():
+            raise RunError(f"'{path}' is damaged (line {number} is no metric); the run's other files may be whole")
+    return rows
 
 
 def read_run(folder: Path) -> StoredRun:

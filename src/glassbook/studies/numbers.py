@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from glassbook.core.errors import EvidenceError, GlassbookError
-from glassbook.runs.reading import METRICS_FILE, RUN_FILE, read_lines
+from glassbook.runs.reading import METRICS_FILE, RUN_FILE, read_metrics
 from glassbook.studies.keeping import kept_judgements
 from glassbook.studies.results import Results, from_kept
 from glassbook.views.numbers import spell
@@ -104,10 +104,10 @@ class Kept:
         if not (self.runs / run / RUN_FILE).is_file():
             raise EvidenceError(f"the notebook keeps no run '{run}'; `glassbook pin {run}` copies it there")
         name, _, step = field.partition("@")
-        rows = read_lines(self.runs / run / METRICS_FILE)
-        found = [row["value"] for row in rows if row["name"] == name and step in ("", str(row["step"]))]
+        rows = read_metrics(self.runs / run / METRICS_FILE)
+        found = [row["value"] for row in rows if row["name"] == name and step in ("", str(row.get("step")))]
         if not found:
-            near = get_close_matches(name, {row["name"] for row in rows}, n=1)
+            near = get_close_matches(name, {str(row["name"]) for row in rows}, n=1)
             hint = f"; did you mean '{near[0]}'?" if near and near[0] != name else ""
             raise EvidenceError(f"the run {run} measured no '{field}'{hint}")
         return float(found[-1]) if isinstance(found[-1], int | float) else str(found[-1])

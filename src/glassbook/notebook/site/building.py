@@ -17,7 +17,7 @@ from glassbook.notebook.faults import NotebookError, NotebookFaults
 from glassbook.notebook.history import history
 from glassbook.notebook.kept import Known
 from glassbook.notebook.links import lost_anchors
-from glassbook.notebook.live import Measurements
+from glassbook.notebook.live import Measurements, private_runs
 from glassbook.notebook.notebook import Notebook
 from glassbook.notebook.run_pages import run_pages
 from glassbook.notebook.site import full_text, outputs
@@ -78,7 +78,7 @@ def build(notebook: Notebook, out: Path, options: BuildOptions) -> BuildReport:
     out = out.absolute()
     _check_out(out, notebook.root)
     report, clock = BuildReport(out), _Clock()
-    measured = Measurements(notebook.root, options.known)
+    measured = Measurements(notebook.root, options.known, hidden=private_runs(notebook.entries))
     texts = Texts(notebook, measured, notebook.root / CACHE)
     found = {entry.slug: text for entry in notebook.public if (text := texts.of(entry)) is not None}
     _check(notebook, found, texts.faults)
