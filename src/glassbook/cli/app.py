@@ -35,6 +35,7 @@ VERBS = {
     "pin": "pin",
     "import": "import_",
     "build": "build",
+    "serve": "serve",
 }
 """The verbs in the order of the help, each with the name of its function, or group of functions, in its module."""
 
