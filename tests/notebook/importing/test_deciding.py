@@ -136,3 +136,10 @@ def test_a_formula_that_cannot_be_set_is_told_of_with_its_line_and_kept(tmp_path
     assert [line for line, _ in doubts] == [4]
     assert "mend it before the next build" in doubts[0][1]
     assert "$\\frac{1$" in brought.entry("page").body
+
+
+def test_link_definitions_above_an_underlined_title_stay(tmp_path):
+    brought = bring(tmp_path, "[x]: https://e.org/x\nA title\n=======\n\nSee [x].\n")
+    assert brought.entry("page").title == "A title"
+    assert brought.entry("page").body.startswith("[x]: https://e.org/x\n")
+    assert 'href="https://e.org/x"' in brought.rendered()["pages/page.md"].html

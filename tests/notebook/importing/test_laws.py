@@ -1,5 +1,8 @@
 """What every import keeps, over generated pages: nothing is lost, every old anchor leads on, twice changes nothing."""
 
+import gzip
+import json
+import os
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +16,7 @@ from glassbook.notebook.importing.cutting import MOVED
 from notebook.importing.bringing import again, bring, everything, words_in_entries, words_of
 from notebook.importing.strategies import BLOCKS, HEADINGS, INLINE, ITEMS, Words, fill, long_pages, page_of_everything
 
+EXAMPLES = Path(os.environ.get("GLASSBOOK_DATA", "")) / "markdown" / "commonmark_spec_0.31.2.json.gz"
 few = settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 _ADDRESS = re.compile(r"https://[\w.]+/[^\s)\"<>]*w\d{4}x[^\s)\"<>]*")
 _ID = re.compile(r"(?:id|name)=\"(w\d{4}x)\"|\{#(w\d{4}x)\}")
@@ -160,3 +164,13 @@ def test_control_an_old_id_that_would_lead_nowhere_is_refused(tmp_path, monkeypa
     monkeypatch.setattr(pages, "cut", careless)
     with pytest.raises(NotebookError, match="meeting-with-a-friend would lead nowhere"):
         bring(tmp_path, "# Page\n\n## People\n\n### Meeting with a friend\n\nGood.\n")
+
+
+@pytest.mark.skipif(
+    not EXAMPLES.is_file(), reason="GLASSBOOK_DATA names no folder that holds the examples of CommonMark"
+)
+def test_every_example_of_commonmark_is_imported_without_a_loss(tmp_path):
+    examples = [row["markdown"] for row in json.loads(gzip.decompress(EXAMPLES.read_bytes()))]
+    examples = [text for text in examples if text.strip() and not text.startswith(("---", "+++"))]
+    files: dict[str, str | bytes] = {f"pages/{number}.md": text for number, text in enumerate(examples)}
+    assert bring(tmp_path, files, "pages").report.counts["page"] == len(examples) > 600

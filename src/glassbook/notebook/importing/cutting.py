@@ -93,11 +93,13 @@ def _page(plan: PagePlan, lines: Sequence[str], lost: frozenset[int]) -> list[st
     rest = len(plan.entries) - 1
     kept: list[str] = []
     moved: list[Planned] = []
-    at = _after_title(plan)
+    at, title = 0, plan.title_heading
     aliases = _aliases(plan)
-    if plan.title_heading is not None:
-        kept += _title_ids(plan, plan.title_heading)
     while at < len(lines):
+        if title is not None and at == title.start:
+            kept += _title_ids(plan, title)
+            at = title.end
+            continue
         owner = plan.owners[at]
         if owner != rest:
             part = plan.entries[owner].part
@@ -113,11 +115,6 @@ def _page(plan: PagePlan, lines: Sequence[str], lost: frozenset[int]) -> list[st
             kept.append(lines[at])
         at += 1
     return kept + (_block(_links(plan, moved)) if moved else [])
-
-
-def _after_title(plan: PagePlan) -> int:
-    """Return the line after the heading that is the page's title, 0 where none is."""
-    return plan.title_heading.end if plan.title_heading is not None else 0
 
 
 def _block(lines: list[str]) -> list[str]:

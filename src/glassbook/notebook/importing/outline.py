@@ -137,9 +137,7 @@ def headings(page: Page) -> Iterator[Heading]:
     """Yield every heading of the page, also those inside lists, quotes and raw blocks."""
     for index, token in enumerate(page.tokens):
         if token.type == "heading_open" and token.map:
-            text = page.tokens[index + 1]
-            start, end = token.map
-            yield Heading(int(token.tag[1]), start, end, text.content, tuple(text.children or ()))
+            yield _written(token, page.tokens[index + 1])
         elif token.type == "html_block" and token.map:
             found = _raw_heading(token)
             if found:
@@ -186,9 +184,16 @@ def _top_blocks(page: Page) -> Iterator[Block]:
 
 def _heading(block: Block) -> Heading | None:
     if block.kind == "heading":
-        text = block.tokens[1]
-        return Heading(int(block.tokens[0].tag[1]), block.start, block.end, text.content, tuple(text.children or ()))
+        return _written(block.tokens[0], block.tokens[1])
     return _raw_heading(block.tokens[0]) if block.kind == "html_block" else None
+
+
+def _written(opening: Token, text: Token) -> Heading:
+    start, end = opening.map or (0, 0)
+    if opening.markup in ("=", "-"):
+        # Link definitions right above an underlined heading are counted among its lines by the parser.
+        start = end - 2 - text.content.count("\n")
+    return Heading(int(opening.tag[1]), start, end, text.content, tuple(text.children or ()))
 
 
 def _raw_heading(token: Token) -> Heading | None:
