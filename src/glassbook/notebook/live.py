@@ -16,12 +16,10 @@ from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.kept import USUAL_SIZE, KeptRun, Known, Place, kept_runs, missing, places
 from glassbook.notebook.markdown.resolving import Piece
 from glassbook.stats.intervals import Interval
+from glassbook.views.claim_table import NO_VERDICT, SIGNS
 from glassbook.views.markup import element, join
 from glassbook.views.numbers import spell
 from glassbook.views.view import View
-
-SIGNS = {"replicated": "✓", "direction only": "↗", "not replicated": "✗", "inconclusive": "≈", "not testable": "○"}
-NO_VERDICT = "no verdict"
 
 
 @dataclass(frozen=True)

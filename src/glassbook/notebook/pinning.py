@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,15 +15,12 @@ from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.front_matter import split_front_matter
 from glassbook.notebook.kept import OUTCOME_FILE, RUNS, VIEWS
 from glassbook.notebook.notebook import ENTRIES_FOLDER
+from glassbook.runs.keeping import kept_record
 from glassbook.runs.reading import METRICS_FILE, RUN_FILE, StoredRun
 
 LIMIT = 5_000_000
 """Bytes that the record, the numbers and the pictures of one run may take in a notebook."""
 
-_KEPT = (
-    "format", "id", "kind", "status", "started", "ended", "asked", "code", "weights", "data", "versions", "hardware", "cost",
-)  # fmt: skip
-_MACHINE = ("processor", "cores", "threads", "memory_bytes", "gpus", "cpu_capability", "bfloat16_products")
 _TOLD_FIRST = ("sweep", "check")
 
 
@@ -74,7 +70,7 @@ def _keep(run: StoredRun, outcome: Mapping[str, str], folder: Path) -> None:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(folder) as new:
-        write_json(new / RUN_FILE, _record(run.record))
+        write_json(new / RUN_FILE, kept_record(run.record))
         (new / VIEWS).mkdir()
         pictures = sorted((run.folder / VIEWS).glob("*.json"))
         for path in [run.folder / METRICS_FILE, *pictures]:
@@ -91,13 +87,6 @@ def _is_whole(folder: Path) -> bool:
         return (folder / RUN_FILE).is_file() and not verify_manifest(folder)
     except FileFormatError:
         return False
-
-
-def _record(record: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: record.get(name) for name in _KEPT}
-    # Folders and names of a machine are nobody's business; what it can compute is.
-    kept["hardware"] = {name: (record.get("hardware") or {}).get(name) for name in _MACHINE}
-    return kept
 
 
 def _check_size(run: str, new: Path) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from glassbook.core.errors import FileFormatError, InputError, RunError
 from glassbook.evidence import Judgement
 from glassbook.files.atomic import atomic_folder, write_bytes, write_json
+from glassbook.runs.keeping import kept_record
 from glassbook.runs.places import NOTEBOOK_FILE
 from glassbook.runs.reading import RUN_FILE, StoredRun
 from glassbook.studies.contract import Picture
@@ -22,10 +23,6 @@ LIMIT = 2_000_000
 """Bytes that all kept results of one study may take: its items, records, judgements and views at every size."""
 
 JUDGEMENTS_FILE, VIEWS_FOLDER = "judgements.json", "views"
-_KEPT_OF_A_RECORD = (
-    "format", "id", "kind", "status", "started", "ended", "asked", "code", "weights", "data", "versions", "hardware", "cost",
-)  # fmt: skip
-_MACHINE = ("processor", "cores", "threads", "memory_bytes", "gpus", "cpu_capability", "bfloat16_products")
 
 
 class _Ends(msgspec.Struct):
@@ -138,9 +135,7 @@ def _keep_seed(results: Results, seed: int, folder: Path) -> None:
     shutil.copyfile(journal, folder / f"{JOURNAL}.jsonl")
     for path in sorted((source.folder / VIEWS_FOLDER).glob("*.json")):
         _write_into(folder / VIEWS_FOLDER / path.name, path.read_bytes())
-    record = {name: source.record.get(name) for name in _KEPT_OF_A_RECORD}
-    record["hardware"] = {name: source.record["hardware"].get(name) for name in _MACHINE}
-    write_json(folder / RUN_FILE, record)
+    write_json(folder / RUN_FILE, kept_record(source.record))
 
 
 def _write_into(path: Path, data: bytes) -> None:

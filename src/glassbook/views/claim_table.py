@@ -9,14 +9,16 @@ from glassbook.views.markup import data_table, element, fold, join, note, scroll
 from glassbook.views.numbers import Number, is_drawable, spell
 from glassbook.views.view import VIEWS, View, empty, plain
 
-_SYMBOLS = {
+SIGNS = {
     "replicated": "✓",
     "direction only": "↗",
     "not replicated": "✗",
     "inconclusive": "≈",
     "not testable": "○",
 }
-_NO_VERDICT = "no verdict"
+"""The sign of each verdict, which stands beside its words."""
+
+NO_VERDICT = "no verdict"
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +69,7 @@ class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def outcome(self) -> str:
         """Return the verdict, or that there is none."""
-        return self.verdict or _NO_VERDICT
+        return self.verdict or NO_VERDICT
 
 
 @VIEWS.add("claim-table")
@@ -95,8 +97,8 @@ class ClaimTable(View, frozen=True, kw_only=True, tag="claim-table"):
     def finding(self) -> str:
         """Return how many claims have which verdict, in words."""
         outcomes = [row.outcome for row in self.claims]
-        counts = [f"{outcomes.count(one)} {one}" for one in (*_SYMBOLS, _NO_VERDICT) if one in outcomes]
-        others = sum(one not in (*_SYMBOLS, _NO_VERDICT) for one in outcomes)
+        counts = [f"{outcomes.count(one)} {one}" for one in (*SIGNS, NO_VERDICT) if one in outcomes]
+        others = sum(one not in (*SIGNS, NO_VERDICT) for one in outcomes)
         counts += [f"{others} of another verdict"] if others else []
         return f"{len(outcomes)} claim{'s' if len(outcomes) != 1 else ''}: {', '.join(counts)}."
 
@@ -118,8 +120,8 @@ class ClaimTable(View, frozen=True, kw_only=True, tag="claim-table"):
 def _line(row: ClaimRow) -> Markup:
     unit = element("span", row.unit, class_="unit") if row.unit else None
     setting = element("span", row.setting, class_="unit") if row.setting else None
-    kind = row.outcome.replace(" ", "-") if row.verdict in _SYMBOLS else "none"
-    symbol = element("span", f"{_SYMBOLS.get(row.verdict, '–')} ", aria_hidden="true")
+    kind = row.outcome.replace(" ", "-") if row.verdict in SIGNS else "none"
+    symbol = element("span", f"{SIGNS.get(row.verdict, '–')} ", aria_hidden="true")
     return element(
         "tr",
         element("th", row.says, scope="row", class_="claim headline" if row.headline else "claim"),

@@ -7,9 +7,10 @@ from functools import cached_property
 
 from glassbook.notebook.entries import KINDS, Entry, slug_of
 from glassbook.notebook.history import Change
-from glassbook.notebook.live import NO_VERDICT, SIGNS, Measurements
+from glassbook.notebook.live import Measurements
 from glassbook.notebook.notebook import Notebook
 from glassbook.notebook.site.contexts import Card, Link, Verdict
+from glassbook.views.claim_table import NO_VERDICT, SIGNS
 
 LISTS = {
     "log": ("log.html", "Log"),

@@ -7,7 +7,6 @@ from itertools import groupby
 from markupsafe import Markup
 
 from glassbook.notebook.entries import Entry
-from glassbook.notebook.live import SIGNS
 from glassbook.notebook.site.cards import LISTS, Shelf, kind_of
 from glassbook.notebook.site.contexts import (
     Event,
@@ -23,6 +22,7 @@ from glassbook.notebook.site.dressing import Page, absolute
 from glassbook.notebook.site.entry_pages import EntryPages
 from glassbook.notebook.site.term_map import Node, term_map
 from glassbook.notebook.site.texts import Texts
+from glassbook.views.claim_table import SIGNS
 
 _LATELY, _READING = 6, 6
 _STATUSES = (("reading", "Reading"), ("to read", "To read"), ("read", "Read"), ("", "Other"))
