@@ -12,7 +12,7 @@ from glassbook.activations.store import journal
 from glassbook.activations.store.budget import Budget
 from glassbook.activations.store.journal import Facts, Shard, SiteFacts
 from glassbook.activations.store.packing import Context, Packer
-from glassbook.activations.store.places import Distant, Folder, as_place
+from glassbook.activations.store.places import Place, as_place
 from glassbook.activations.store.reading import Reader, Rows, limits_of
 from glassbook.activations.store.settings import Harvest
 from glassbook.activations.store.shards import Shards, write_shard
@@ -57,7 +57,7 @@ def calibration_contexts(settings: Harvest) -> int:
 class Harvesting:
     """A harvest under way: what is acknowledged, and the contexts that come next."""
 
-    def __init__(self, reader: Reader, corpus: Corpus, place: Folder | Distant, settings: Harvest) -> None:
+    def __init__(self, reader: Reader, corpus: Corpus, place: Place, settings: Harvest) -> None:
         self.reader, self.corpus, self.place, self.settings = reader, corpus, place, settings
         self.shards: list[Shard] = []
         found = journal.read_facts(place)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from glassbook.activations.store.places import Distant, Folder
+from glassbook.activations.store.places import Place
 from glassbook.core.errors import FileFormatError
 from glassbook.files.hashes import canonical_json
 from glassbook.files.reading import shown
@@ -52,12 +52,12 @@ class Shard(msgspec.Struct, frozen=True):
     ended: Ended | None
 
 
-def write_facts(place: Folder | Distant, facts: Facts) -> None:
+def write_facts(place: Place, facts: Facts) -> None:
     """Write `store.json`, all or nothing."""
     place.write(FACTS_FILE, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
 
 
-def read_facts(place: Folder | Distant) -> Facts | None:
+def read_facts(place: Place) -> Facts | None:
     """Return what `store.json` says, None where there is none; raise FileFormatError where it is damaged."""
     data = place.read(FACTS_FILE)
     if data is None:
@@ -73,13 +73,13 @@ def read_facts(place: Folder | Distant) -> Facts | None:
     return facts
 
 
-def write_journal(place: Folder | Distant, shards: list[Shard]) -> None:
+def write_journal(place: Place, shards: list[Shard]) -> None:
     """Write the journal, all or nothing: what it then lists is acknowledged."""
     lines = [canonical_json(msgspec.to_builtins(shard)) for shard in shards]
     place.write(JOURNAL_FILE, b"".join(line + b"\n" for line in lines))
 
 
-def read_journal(place: Folder | Distant) -> list[Shard]:
+def read_journal(place: Place) -> list[Shard]:
     """Return the acknowledged shards in order; raise FileFormatError where the journal is damaged."""
     lines = (place.read(JOURNAL_FILE) or b"").splitlines()
     try:

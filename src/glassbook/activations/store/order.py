@@ -7,7 +7,7 @@ into a pool, and the rows of each pool in a random order. What is in memory is o
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ Plan = Sequence[tuple[int, int]]
 """The rows of one pool, as stretches from one up to another."""
 
 
+@runtime_checkable
 class Order(Protocol):
     """The pools of each epoch."""
 

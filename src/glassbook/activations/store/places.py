@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import fsspec
 
@@ -18,39 +18,6 @@ from glassbook.files.atomic import is_temporary, write_bytes
 _LOCK = ".lock"
 _HELD = 4
 """How many files of a distant place are kept here at a time."""
-
-
-class Place(Protocol):
-    """A folder by any name."""
-
-    def read(self, name: str) -> bytes | None:
-        """Return the content of a file, or None where it is not there."""
-        ...
-
-    def write(self, name: str, data: bytes) -> None:
-        """Replace a file, all or nothing; when this returns, it is there to stay."""
-        ...
-
-    def put(self, name: str, write: Callable[[Path], None]) -> Path:
-        """Let `write` make a file at a path of this machine, put it here, and return a path where it can be read now."""
-        ...
-
-    def size(self, name: str) -> int | None:
-        """Return the bytes of a file, or None where it is not there."""
-        ...
-
-    def path(self, name: str) -> Path:
-        """Return a path of this machine at which a file can be read now."""
-        ...
-
-    def is_empty(self) -> bool:
-        """Return whether nothing lies here."""
-        ...
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes of this machine from writing here; raise GlassbookError where one does."""
-        ...
 
 
 class Folder:
@@ -63,6 +30,7 @@ class Folder:
         return str(self.root)
 
     def read(self, name: str) -> bytes | None:
+        """Return the content of a file, or None where it is not there."""
         try:
             return (self.root / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -71,29 +39,35 @@ class Folder:
             raise FileFormatError(f"'{self.root / name}' cannot be read ({_reason(fault)}); check the disk") from fault
 
     def write(self, name: str, data: bytes) -> None:
+        """Replace a file, all or nothing; when this returns, it is there to stay."""
         write_bytes(self._made(name), data)
 
     def put(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Let `write` make a file at a path of this machine, put it here, and return a path where it can be read now."""
         path = self._made(name)
         write(path)
         return path
 
     def size(self, name: str) -> int | None:
+        """Return the bytes of a file, or None where it is not there."""
         try:
             return (self.root / name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def path(self, name: str) -> Path:
+        """Return a path of this machine at which a file can be read now."""
         return self.root / name
 
     def is_empty(self) -> bool:
+        """Return whether nothing lies here."""
         if not self.root.is_dir():
             return not self.root.exists()
         return all(entry.name == _LOCK or is_temporary(entry.name) for entry in self.root.iterdir())
 
     @contextmanager
     def alone(self) -> Iterator[None]:
+        """Keep other processes of this machine from writing here; raise GlassbookError where one does."""
         # The kernel lets go of the lock when the process ends, however it ends.
         number = os.open(self._made(_LOCK), os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -131,6 +105,7 @@ class Distant:
         shutil.rmtree(getattr(self, "_cache", ""), ignore_errors=True)
 
     def read(self, name: str) -> bytes | None:
+        """Return the content of a file, or None where it is not there."""
         with self._explained(f"reading {name}"):
             try:
                 return bytes(self.files.cat_file(self._at(name)))
@@ -138,11 +113,13 @@ class Distant:
                 return None
 
     def write(self, name: str, data: bytes) -> None:
+        """Replace a file, all or nothing; when this returns, it is there to stay."""
         with self._explained(f"writing {name}"):
             self._make_parent(name)
             self.files.pipe_file(self._at(name), data)
 
     def put(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Let `write` make a file at a path of this machine, put it here, and return a path where it can be read now."""
         path = self._cache / name.replace("/", "-")
         write(path)
         with self._explained(f"writing {name}"):
@@ -151,6 +128,7 @@ class Distant:
         return self._keep(name, path)
 
     def size(self, name: str) -> int | None:
+        """Return the bytes of a file, or None where it is not there."""
         with self._explained(f"looking for {name}"):
             try:
                 self.files.invalidate_cache()
@@ -159,6 +137,7 @@ class Distant:
                 return None
 
     def path(self, name: str) -> Path:
+        """Return a path of this machine at which a file can be read now."""
         if name in self._held:
             self._held.move_to_end(name)
             return self._held[name]
@@ -168,12 +147,14 @@ class Distant:
         return self._keep(name, path)
 
     def is_empty(self) -> bool:
+        """Return whether nothing lies here."""
         with self._explained("looking into it"):
             self.files.invalidate_cache()
             return not self.files.exists(self.root) or not self.files.find(self.root)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
+        """Do nothing: nothing is locked here."""
         # A lock that outlives a killed process would be worse than none; shards are named by number and checked by content.
         yield
 
@@ -205,7 +186,10 @@ class Distant:
             ) from fault
 
 
-def as_place(folder: str | Path) -> Folder | Distant:
+Place = Folder | Distant
+
+
+def as_place(folder: str | Path) -> Place:
     """Return the place that a path or an fsspec URL names; raise InputError for a URL that fsspec does not know."""
     text = str(folder)
     if "://" not in text or isinstance(folder, Path):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from glassbook.activations.store.journal import Shard
 from glassbook.activations.store.packing import Context, padded
-from glassbook.activations.store.places import Distant, Folder
+from glassbook.activations.store.places import Folder, Place
 from glassbook.activations.store.reading import Rows
 from glassbook.core.errors import FileFormatError
 from glassbook.core.sites import Site
@@ -110,9 +110,7 @@ def _check_shapes(path: Path, tensors: Mapping[str, Tensor], sites: Mapping[Site
 class Shards:
     """The acknowledged shards of a place, mapped when they are needed, the last few hundred kept so."""
 
-    def __init__(
-        self, place: Folder | Distant, shards: Sequence[Shard], sites: Mapping[Site, int], dtype: torch.dtype
-    ) -> None:
+    def __init__(self, place: Place, shards: Sequence[Shard], sites: Mapping[Site, int], dtype: torch.dtype) -> None:
         self.place, self.shards, self.sites, self.dtype = place, list(shards), dict(sites), dtype
         self.row_starts = np.cumsum([0, *(shard.rows for shard in shards)])
         self.context_starts = np.cumsum([0, *(shard.contexts for shard in shards)])

@@ -13,7 +13,7 @@ from torch import Tensor
 from glassbook.activations.store.journal import Facts, Shard, read_facts, read_journal
 from glassbook.activations.store.order import POOL, AsHarvested, ByShard, Drawing, Order, Shuffled, ShuffledRows
 from glassbook.activations.store.packing import Context
-from glassbook.activations.store.places import Distant, Folder, as_place
+from glassbook.activations.store.places import Folder, Place, as_place
 from glassbook.activations.store.shards import MappedShard, Shards
 from glassbook.core.devices import as_dtype
 from glassbook.core.errors import FileFormatError, InputError, SiteError
@@ -32,7 +32,7 @@ class WeightsWarning(UserWarning):
 class ActivationStore:
     """What a harvest left in a folder, read-only; row i of every Site belongs to one and the same token."""
 
-    def __init__(self, place: Folder | Distant, facts: Facts, shards: Sequence[Shard]) -> None:
+    def __init__(self, place: Place, facts: Facts, shards: Sequence[Shard]) -> None:
         self.folder = str(place)
         self.about = facts
         self.identity = Identity(**facts.weights)
