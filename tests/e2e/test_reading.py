@@ -118,6 +118,18 @@ def test_a_measured_number_leads_to_the_run_that_measured_it(visit):
         assert "glassbook study run activation-addition" in words and "gb.studies.find" in words
 
 
+def test_a_stale_number_says_so_in_words_and_why(visit):
+    with visit(TERM) as seen:
+        marked = seen.page.locator("main a.measured", has_text="1.016")
+        assert "stale" in marked.text_content()
+        marked.focus()
+        seen.page.keyboard.press("Shift+Tab")
+        seen.page.keyboard.press("Tab")
+        assert "Stale: its code has changed" in seen.page.locator("#preview").text_content()
+        others = seen.page.locator("main a.measured", has_text="0.806").last
+        assert "stale" not in others.text_content()
+
+
 def test_notes_and_sources_stand_beside_their_line_where_there_is_room_and_never_on_each_other(visit):
     boxes = """[...document.querySelectorAll('.beside-text')].map(note => {
         const box = note.getBoundingClientRect(); return [box.left, box.top, box.right, box.bottom]; })"""
