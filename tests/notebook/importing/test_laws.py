@@ -166,6 +166,7 @@ def test_control_an_old_id_that_would_lead_nowhere_is_refused(tmp_path, monkeypa
         bring(tmp_path, "# Page\n\n## People\n\n### Meeting with a friend\n\nGood.\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not EXAMPLES.is_file(), reason="GLASSBOOK_DATA names no folder that holds the examples of CommonMark"
 )

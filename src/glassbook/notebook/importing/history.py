@@ -1,5 +1,6 @@
 """When each entry came to be and was changed, read from the git revisions of its source."""
 
+import os
 import re
 import subprocess
 from collections import Counter
@@ -122,7 +123,7 @@ def _contents(top: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[Revision
     """Yield the texts of blobs, all from one process."""
     command = [*_GIT, "-C", str(top), "cat-file", "--batch"]
     asked = "".join(f"{name}\n" for name, _ in wanted).encode()
-    done = subprocess.run(command, input=asked, capture_output=True, timeout=_SECONDS, check=False)
+    done = subprocess.run(command, input=asked, capture_output=True, timeout=_SECONDS, check=False, env=_surroundings())
     at, total = 0, 0
     for _, stamp in wanted:
         end = done.stdout.find(b"\n", at)
@@ -141,7 +142,11 @@ def _contents(top: Path, wanted: Sequence[tuple[str, str]]) -> Iterator[Revision
 def _git(path: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            [*_GIT, "-C", str(path.parent), *arguments], capture_output=True, timeout=_SECONDS, check=False
+            [*_GIT, "-C", str(path.parent), *arguments],
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+            env=_surroundings(),
         )
     except (OSError, subprocess.TimeoutExpired) as fault:
         raise NotebookError(f"git could not be asked about '{path.name}' ({fault}); is it installed?") from fault
@@ -151,6 +156,11 @@ def _git(path: Path, *arguments: str) -> str:
             f"'{path.name}' has no history that git can tell ({said}); its entries were not dated by it"
         )
     return done.stdout.decode("utf-8", "replace")
+
+
+def _surroundings() -> dict[str, str]:
+    """Return the environment without what would point git at another repository than the file's own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
 
 class _Trail:
