@@ -33,7 +33,7 @@ def draft_of(run: StoredRun, title: str, outcome: Mapping[str, str]) -> str:
     parts = [
         "What this shows, in your own words.",
         asked,
-        *(as_text(_capitalized(sentence)) for sentence in outcome.values()),
+        *(as_text(capitalized(sentence)) for sentence in outcome.values()),
         *(f"{{{{view {run.id}/{name}}}}}" for name in run.views()),
         _numbers(run),
         _again(record),
@@ -44,10 +44,11 @@ def draft_of(run: StoredRun, title: str, outcome: Mapping[str, str]) -> str:
 def _in_short(sentence: str) -> str:
     """Return what a sentence says first: what comes after a semicolon stands in the text."""
     first, semicolon, _ = " ".join(sentence.split()).partition("; ")
-    return _capitalized(f"{first}." if semicolon else first)
+    return capitalized(f"{first}." if semicolon else first)
 
 
-def _capitalized(sentence: str) -> str:
+def capitalized(sentence: str) -> str:
+    """Return a sentence that begins with a capital."""
     return sentence[:1].upper() + sentence[1:]
 
 

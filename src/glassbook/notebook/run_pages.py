@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from glassbook.evidence.judging import say_bar
 from glassbook.notebook.again import command_of, python_of, python_of_study
-from glassbook.notebook.drafting import weights_of
+from glassbook.notebook.drafting import capitalized, weights_of
 from glassbook.notebook.kept import KeptRun, Place
 from glassbook.notebook.live import Measurements, claim_block
 from glassbook.notebook.markdown import Heading
@@ -68,7 +68,7 @@ def _of_run(run: KeptRun, is_stale: bool) -> RunPage:
     record = run.record
     shown = [Markup(view.html()) for view in run.views().values()]
     parts = [
-        ("outcome", "What came out", join(*(element("p", said) for said in run.outcome.values()))),
+        ("outcome", "What came out", join(*(element("p", capitalized(said)) for said in run.outcome.values()))),
         ("numbers", "Every number", _metrics(run)),
         ("pictures", "Its pictures", join(*shown)),
         ("again", "Measured again", _again(command_of(record), python_of(record), _LOOKED_AT_CODE)),
