@@ -21,7 +21,7 @@
     }
   };
   // What is wider than the column stands in the way of a note.
-  const obstacles = (frame) => [...text.querySelectorAll(".view, .scroll, .code, figure, .claim")]
+  const obstacles = (frame) => [...text.querySelectorAll(".view, .scroll, .code, figure, aside.claim")]
     .map((box) => box.getBoundingClientRect())
     .filter((box) => box.height && box.right > frame.left + text.firstElementChild.offsetWidth + 8)
     .map((box) => ({ from: box.top - frame.top - GAP, to: box.bottom - frame.top + GAP }))
