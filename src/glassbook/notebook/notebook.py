@@ -35,7 +35,7 @@ class Notebook:
     entries: tuple[Entry, ...]
     references: Mapping[str, Reference]
 
-    @property
+    @cached_property
     def public(self) -> tuple[Entry, ...]:
         """Return the entries that may be shown."""
         return tuple(entry for entry in self.entries if not entry.private)

@@ -4,15 +4,15 @@ A rendered text holds as long as each of its questions would be answered as befo
 again after an edit.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 from typing import Protocol, TypeVar, runtime_checkable
 from urllib.parse import unquote
 
 from glassbook.core.errors import GlassbookError
-from glassbook.files.hashes import hash_json
 from glassbook.notebook.entries import Entry
 from glassbook.notebook.faults import NotebookError
 from glassbook.notebook.markdown.resolving import Cited, Live, Piece, Target
@@ -47,6 +47,13 @@ class EntryResolver:
     page: str = ""
     asked: dict[Question, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    known: dict[tuple[str, Question], str] = field(default_factory=dict)
+    """Checksums of answers, which the resolvers of one build share: texts of one folder ask much the same."""
+
+    @property
+    def seen_from(self) -> str:
+        """Return the folder of the page on which the text stands."""
+        return (self.page or self.asking.address).rpartition("/")[0]
 
     def entry(self, name: str, anchor: str = "") -> Target:
         """Return the public entry of this name; raise NotebookError with the nearest name for one that there is not."""
@@ -79,8 +86,16 @@ class EntryResolver:
         return self._kept(("picture", address), self.measured.picture(address))
 
     def _kept(self, question: Question, answer: Answer) -> Answer:
-        self.asked[question] = digest(answer)
+        key = (self.stands_in, question)
+        if key not in self.known:
+            self.known[key] = digest(answer)
+        self.asked[question] = self.known[key]
         return answer
+
+    @property
+    def stands_in(self) -> str:
+        """Return from where addresses are seen: the folder of the file and that of the page."""
+        return f"{self.asking.folder}:{self.seen_from}"
 
     def _entry(self, name: str, anchor: str) -> Target:
         found = self.notebook.find(name)
@@ -95,7 +110,7 @@ class EntryResolver:
             raise NotebookError(
                 "this leads to a private entry, so no page shows it; take the link out, or publish the entry"
             )
-        href = relpath(entry.address, PurePosixPath(self.page or self.asking.address).parent)
+        href = relative(entry.address, self.seen_from)
         return Target(f"{href}#{anchor}" if anchor else href, entry.title, entry.slug, entry.definition)
 
     def _file(self, path: str) -> Target | None:
@@ -115,12 +130,18 @@ class EntryResolver:
             return None
         address = place if place.startswith("assets/") else f"assets/{place}"
         self.files[address] = file
-        return Target(relpath(address, PurePosixPath(self.page or self.asking.address).parent), file.name)
+        return Target(relative(address, self.seen_from), file.name)
+
+
+def relative(address: str, folder: str) -> str:
+    """Return an address of the site as seen from the pages of a folder of it, the root's being ''."""
+    here, slash, name = address.rpartition("/")
+    return name if here == folder else relpath(address, folder or ".") if slash or folder else address
 
 
 def digest(answer: Target | Cited | Piece | None) -> str:
     """Return a checksum of an answer."""
-    return "" if answer is None else hash_json(asdict(answer))
+    return "" if answer is None else hashlib.sha256(repr(answer).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def still_holds(resolver: EntryResolver, asked: Mapping[Question, str]) -> bool:
@@ -128,9 +149,14 @@ def still_holds(resolver: EntryResolver, asked: Mapping[Question, str]) -> bool:
     return all(_again(resolver, question) == was for question, was in asked.items())
 
 
-def _again(resolver: EntryResolver, question: Sequence[str]) -> str | None:
+def _again(resolver: EntryResolver, question: Question) -> str | None:
     what, *arguments = question
+    known = resolver.known.get((resolver.stands_in, question))
+    # Which pictures a text shows, the resolver hears only when it is asked.
+    if known is not None and what != "file":
+        return known
     try:
-        return digest(getattr(resolver, what)(*arguments))
+        getattr(resolver, what)(*arguments)
     except GlassbookError:
         return None
+    return resolver.asked[question]

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from glassbook.core.errors import GlassbookError
-from glassbook.files.atomic import atomic_folder
 from glassbook.notebook.faults import NotebookError, NotebookFaults
 from glassbook.notebook.history import history
 from glassbook.notebook.kept import Known
@@ -25,6 +24,7 @@ from glassbook.notebook.site.cards import Shelf
 from glassbook.notebook.site.dressing import Dressing, Page
 from glassbook.notebook.site.entry_pages import EntryPages
 from glassbook.notebook.site.list_pages import ListPages
+from glassbook.notebook.site.placing import site_folder
 from glassbook.notebook.site.texts import Text, Texts, program
 
 MARKER = ".glassbook-site.json"
@@ -89,10 +89,11 @@ def build(notebook: Notebook, out: Path, options: BuildOptions) -> BuildReport:
     every = [pages.page(entry) for entry in notebook.public if not entry.is_home]
     every += [pages.run_page(run) for run in run_pages(measured)]
     every += ListPages(shelf, pages, texts).pages()
+    texts.keep()
     clock.lap(report, "pages")
     has_search = options.search and full_text.is_installed()
     site = _Site(out, Dressing(shelf, has_search), report)
-    with atomic_folder(out) as new:
+    with site_folder(out) as new:
         site.write(new, every, found)
         clock.lap(report, "writing")
         if has_search:

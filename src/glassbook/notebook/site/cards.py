@@ -67,10 +67,13 @@ class Shelf:
 
     def menu(self, root: str, active: str) -> tuple[Link, ...]:
         """Return the menu as seen from a page; a kind without entries has no line."""
+        return tuple(Link(label, root + href, "", kind == active) for kind, href, label in self._lines)
+
+    @cached_property
+    def _lines(self) -> list[tuple[str, str, str]]:
         there = {entry.kind for entry in self.entries if not entry.is_home}
         links = [(kind, *LISTS[kind]) for kind in LISTS if kind in there]
-        links += [("tags", *TAGS)] if self.tags else []
-        return tuple(Link(label, root + href, "", kind == active) for kind, href, label in links)
+        return [*links, *([("tags", *TAGS)] if self.tags else [])]
 
     @cached_property
     def tags(self) -> dict[str, list[Entry]]:

@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,10 +14,12 @@ from glassbook.files.atomic import write_bytes
 from glassbook.notebook.entries import Entry
 from glassbook.notebook.faults import NotebookError, NotebookFaults
 from glassbook.notebook.live import Measurements
-from glassbook.notebook.markdown import Heading, Mention, Rendered, Unresolved, render
+from glassbook.notebook.markdown import Rendered, render
 from glassbook.notebook.markdown.katex import Formulas
 from glassbook.notebook.notebook import Notebook
 from glassbook.notebook.resolving import EntryResolver, Question, still_holds
+
+_CACHE_FILE = "texts.msgpack"
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,19 @@ class Texts:
     def __post_init__(self) -> None:
         self._formulas = Formulas(self.folder / "formulas")
         self._seen: dict[str, Measurements] = {}
+        self._known: dict[tuple[str, Question], str] = {}
+        self._earlier, self._kept, self._is_new = self._read(), dict[str, _Earlier](), False
 
     def of(self, entry: Entry, page: str = "") -> Text | None:
         """Return the text of an entry as it stands on `page` (its own, unless another is given); its faults are collected."""
-        resolver = EntryResolver(self.notebook, self.seen_from(page or entry.address), entry, page=page)
-        path = self.folder / "texts" / f"{page.partition('.')[0]}{'.' if page else ''}{entry.folder}.{entry.slug}.json"
-        key = _key(entry, page)
-        kept = self._read(path, key)
-        if kept is not None and still_holds(resolver, {tuple(one): was for one, was in kept.asked}):
-            return Text(kept.as_rendered, resolver.files, is_new=False)
+        resolver = EntryResolver(
+            self.notebook, self.seen_from(page or entry.address), entry, page=page, known=self._known
+        )
+        name, key = f"{entry.address} {page}", _key(entry, page)
+        kept = self._earlier.get(name)
+        if kept is not None and kept.key == key and still_holds(resolver, dict(kept.asked)):
+            self._kept[name] = kept
+            return Text(kept.rendered, resolver.files, is_new=False)
         try:
             rendered = render(
                 without_title(entry),
@@ -62,29 +67,31 @@ class Texts:
         except NotebookFaults as fault:
             self.faults += fault.faults
             return None
-        self._write(path, key, resolver.asked, rendered)
+        self._kept[name], self._is_new = _Earlier(key, list(resolver.asked.items()), rendered), True
         return Text(rendered, resolver.files, is_new=True)
+
+    def keep(self) -> None:
+        """Keep what was rendered for the next build. A cache that cannot be written costs time, and nothing else."""
+        if not self._is_new and len(self._kept) == len(self._earlier):
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.folder / _CACHE_FILE, msgspec.msgpack.encode(self._kept))
+        except (OSError, GlassbookError):
+            return
 
     def seen_from(self, page: str) -> Measurements:
         """Return what was measured, with addresses as seen from a page."""
         to_root = "../" * page.count("/")
-        return self._seen.setdefault(to_root, replace(self.measured, to_root=to_root))
+        if to_root not in self._seen:
+            self._seen[to_root] = replace(self.measured, to_root=to_root)
+        return self._seen[to_root]
 
-    def _read(self, path: Path, key: str) -> "_Earlier | None":
+    def _read(self) -> "dict[str, _Earlier]":
         try:
-            found = msgspec.json.decode(path.read_bytes(), type=_Earlier)
+            return msgspec.msgpack.decode((self.folder / _CACHE_FILE).read_bytes(), type=dict[str, _Earlier])
         except (OSError, msgspec.DecodeError):
-            return None
-        return found if found.key == key else None
-
-    def _write(self, path: Path, key: str, asked: Mapping[Question, str], rendered: Rendered) -> None:
-        # A cache that cannot be written costs time, and nothing else.
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            found = _Earlier(key, [(list(one), was) for one, was in asked.items()], asdict(rendered))
-            write_bytes(path, msgspec.json.encode(found, enc_hook=sorted))
-        except (OSError, GlassbookError):
-            return
+            return {}
 
 
 def without_title(entry: Entry) -> str:
@@ -99,22 +106,8 @@ class _Earlier(msgspec.Struct):
     """A text as an earlier build kept it."""
 
     key: str
-    asked: list[tuple[list[str], str]]
-    rendered: dict[str, Any]
-
-    @property
-    def as_rendered(self) -> Rendered:
-        kept = self.rendered
-        return Rendered(
-            html=kept["html"],
-            contents=tuple(Heading(**one) for one in kept["contents"]),
-            anchors=frozenset(kept["anchors"]),
-            mentions=tuple(Mention(**one) for one in kept["mentions"]),
-            cited=tuple(kept["cited"]),
-            has_maths=kept["has_maths"],
-            text=kept["text"],
-            unresolved=tuple(Unresolved(**one) for one in kept["unresolved"]),
-        )
+    asked: list[tuple[tuple[str, ...], str]]
+    rendered: Rendered
 
 
 def _key(entry: Entry, page: str) -> str:
