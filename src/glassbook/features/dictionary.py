@@ -7,8 +7,8 @@ from the pre-activations x W_enc + b_enc, and in how they are trained.
 """
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glassbook.core.registry import Registry
+from glassbook.features.active import Active
+from glassbook.features.encoding import Encoding
 from glassbook.features.faults import DictionaryError
+from glassbook.features.objective import Learned, Step
 
 
 class Sparse(NamedTuple):
@@ -39,7 +42,16 @@ class Dictionary(nn.Module):
 
     kind: ClassVar[str]
     is_reference: ClassVar[bool] = False
-    """Whether the kind is there to be compared with and not trained by steps."""
+    """Whether the kind is there to be compared with: it is fitted to a sample and not trained by steps."""
+
+    float32: ClassVar[tuple[str, ...]] = ()
+    """What stays in float32 in whatever precision the rest is: thresholds."""
+
+    penalty: ClassVar[float] = 0.0
+    """How much sparsity weighs in the objective where nothing else is asked; 0 in kinds without a penalty."""
+
+    has_unit_rows: bool = True
+    """Whether the rows of the decoder are held at norm 1 in training."""
 
     def __init__(self, d_in: int, n_features: int, d_out: int | None = None) -> None:
         super().__init__()
@@ -64,9 +76,47 @@ class Dictionary(nn.Module):
         return self.decoder
 
     @property
+    def of_features(self) -> list[nn.Parameter]:
+        """Return the parameters that have a row for each feature."""
+        return [self.encoder, self.b_enc, self.decoder]
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Return what besides the sizes makes this dictionary, as plain data."""
         return {}
+
+    def learn(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"], step: Step) -> Learned:
+        """Return the objective of a batch; raise DictionaryError in kinds that are fitted."""
+        raise DictionaryError(f"a {self.kind} dictionary is not trained by steps; fit it to a sample")
+
+    def fit(self, sample: Float[Tensor, "n d_in"]) -> None:
+        """Take everything from a sample, in the kinds that are references."""
+        raise DictionaryError(f"a {self.kind} dictionary is trained by steps; give it to a DictionaryLearner")
+
+    def encoding(self, x: Float[Tensor, "batch d_in"], step: Step) -> Encoding:
+        """Return the encoder at work on a batch."""
+        return Encoding(x, self.encoder, self.b_enc, step)
+
+    def learned(
+        self, active: Active, values: Tensor, target: Float[Tensor, "batch d_out"], penalty: Tensor | None = None
+    ) -> Learned:
+        """Return the squared error of these values as features, and the penalty, as an objective."""
+        residual = target - self.b_dec - active.decode(values, self.decoder)
+        objective = residual.square().sum()
+        counts = active.counts(values.detach() > 0)
+        return Learned(objective if penalty is None else objective + penalty, residual.detach(), counts)
+
+    @torch.no_grad()
+    def rescale(self, factors: Float[Tensor, " n_features"]) -> None:
+        """Multiply each feature's value by its factor and divide its direction by it, so that reconstructions stay."""
+        self.encoder.mul_(factors[:, None])
+        self.b_enc.mul_(factors)
+        self.decoder.div_(factors[:, None])
+
+    @torch.no_grad()
+    def revive(self, features: Int[Tensor, " n"]) -> None:
+        """Put back to their beginning whatever numbers besides encoder and decoder these features have."""
+        self.b_enc[features] = 0
 
     def pre_activations(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch n_features"]:
         """Return x W_enc + b_enc."""
@@ -110,7 +160,14 @@ class Dictionary(nn.Module):
             )
         if not torch.compiler.is_compiling() and not torch.isfinite(x).all():
             raise DictionaryError("the activations hold NaN or infinite numbers; look for where they come from")
-        return x
+        return x.to(self.encoder.dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        kept = {name: getattr(self, name).detach().clone() for name in self.float32}
+        super()._apply(fn, recurse)
+        for name, value in kept.items():
+            getattr(self, name).data = value.to(self.encoder.device)
+        return self
 
 
 DICTIONARIES: Registry[type[Dictionary]] = Registry("kind of dictionary")

@@ -1,48 +1,291 @@
 """Dictionaries through training's one loop."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Literal
 
-from jaxtyping import Float
-from torch import Tensor
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, distributed
 
+from glassbook.core.devices import as_dtype
+from glassbook.core.errors import InputError
+from glassbook.features.batchtopk import BatchTopK
+from glassbook.features.dead_features import MOST_TOKENS, aux_loss, aux_rows, resample
 from glassbook.features.dictionary import Dictionary
+from glassbook.features.encoding import encoder_dtype
+from glassbook.features.faults import DictionaryError
+from glassbook.features.initialization import initialize
+from glassbook.features.normalization import Center, Normalization, Scale
+from glassbook.features.objective import Learned, Step
+from glassbook.features.schedule import Trapezoid
+from glassbook.features.topk import TopK
+from glassbook.features.transcoder import Transcoder
+from glassbook.training.optimizer import clip_gradients, load_optimizer_state, optimizer_state
+from glassbook.training.processes import ALONE, Processes
+from glassbook.training.reconstruction import ramp
 
 Batch = Float[Tensor, "batch d_in"] | tuple[Float[Tensor, "batch d_in"], Float[Tensor, "batch d_out"]]
-"""Activations, or for a transcoder those that are read and those that are to be predicted."""
+"""Activations; for a transcoder those that are read and those that are to be written."""
+
+Mending = Literal["auxk", "resample", "keep"]
+
+_LIST_UP_TO = 0.05
+"""Up to this share of active features lists are faster than wholes on a CPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DictionarySettings:
-    """How a dictionary is trained."""
+    """How a dictionary is trained; shares are of all steps.
+
+    `lr` is 2e-4 / sqrt(n_features / 2^14) where None (the scaling of Gao et al. 2024), `sparsity` the weight of the penalty, the
+    kind's own where None. Features that no token activated for `dead_share` of the training's tokens (10 million at most) are
+    dead; `mend` says what is done: `auxk`, weighed by `aux_weight`; `resample`, five times in the first half; or `keep`. None
+    is auxk for kinds without a penalty and resample for the others. `dtype` is the precision of the encoder's product, the
+    fastest here where None; `whole` keeps features in wholes (see `active`), where None as is faster.
+    """
 
     steps: int
     lr: float | None = None
+    warmup_share: float = 0.05
+    decay_share: float = 0.2
+    clip: float = 1.0
+    sparsity: float | None = None
+    sparsity_warmup_share: float = 0.05
+    center: Center = "mean"
+    mend: Mending | None = None
+    aux_weight: float = 1 / 32
+    aux_k: int | None = None
+    dead_share: float = 0.1
+    dtype: str | None = None
+    whole: bool | None = None
+    compile: bool = False
     seed: int = 0
 
 
 class DictionaryLearner:
-    """A Learner of one dictionary."""
+    """A Learner of one dictionary, which it normalizes for, begins, trains and hands out with the normalization folded in.
 
-    def __init__(self, dictionary: Dictionary, settings: DictionarySettings) -> None:
-        self.working, self.settings = dictionary, settings
+    Of several `processes` each is given the same whole batches and learns from its rows; all make the step of the whole.
+    """
+
+    def __init__(self, dictionary: Dictionary, settings: DictionarySettings, processes: Processes = ALONE) -> None:
+        if dictionary.is_reference:
+            raise DictionaryError(f"a {dictionary.kind} dictionary is fitted and not trained by steps; call fit")
+        self.working, self.settings, self.processes = dictionary, settings, processes
+        self.steps = 0
+        self.normalization: Normalization | None = None
+        self.variance = 1.0
+        self.silent = torch.zeros(dictionary.n_features, dtype=torch.int64, device=self.device)
+        core = dictionary.inner if isinstance(dictionary, Transcoder) else dictionary
+        self.thresholded = core if isinstance(core, BatchTopK) else None
+        self.l0 = float(core.k) if isinstance(core, TopK | BatchTopK) else dictionary.n_features / 2
+        self.mend = settings.mend or ("resample" if dictionary.penalty else "auxk")
+        lr = settings.lr or 2e-4 / (dictionary.n_features / 2**14) ** 0.5
+        warmup, decay = (round(share * settings.steps) for share in (settings.warmup_share, settings.decay_share))
+        self.schedule = Trapezoid(lr, warmup, decay, settings.steps)
+        # The smallest gradients are those of features that one row in thousands activates: eps must lie below them.
+        self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=lr, eps=6.25e-10, fused=True)
+        self.dtype = as_dtype(settings.dtype) if settings.dtype else encoder_dtype(self.device)
+        self._floor = 0.0
+        self._learn = torch.compile(dictionary.learn) if settings.compile else dictionary.learn
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the dictionary is."""
+        return self.working.encoder.device
 
     def prepare(self, sample: Batch) -> None:
-        """Take normalization and initial weights from a sample; the first batch is taken where nobody calls it before."""
-        raise NotImplementedError
+        """Take normalization and first weights from a sample; where nobody calls this, the first batch is the sample."""
+        x, target = sample if isinstance(sample, tuple) else (sample, sample)
+        read = Scale.of(self._checked(x).float(), self.settings.center).to(self.device)
+        written = read
+        if target is not x:
+            written = Scale.of(target.float(), self.settings.center).to(self.device)
+        self.normalization = Normalization(read, written)
+        self.variance = float(written(target.to(self.device)).square().sum(1).mean())
+        initialize(self.working, self.settings.seed, reads_what_it_writes=target is x)
 
     def step(self, batch: Batch) -> Mapping[str, float]:
-        """Learn from one batch and return loss, fvu, l0, dead, lr, tokens, flop."""
-        raise NotImplementedError
+        """Learn from one batch and return loss, fvu, l0, dead, lr, tokens and flop.
 
-    def state(self) -> Mapping[str, Tensor]:
-        """Return all that the next step depends on."""
-        raise NotImplementedError
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
-        raise NotImplementedError
+        `loss` is the objective over the variance of the sample, `fvu` the fraction of the batch's variance that is left.
+        Raises DictionaryError for activations of another width or that are not finite; nothing is learned from them.
+        """
+        x, target = self._normalized(batch)
+        n, rows = len(x), self.processes.rows(len(x))
+        if n < self.processes.size:
+            raise InputError(f"a batch of {n} rows leaves a process without one; give at least {self.processes.size}")
+        learned = self._learn(x[rows], target[rows], self._step(n))
+        loss = learned.objective / (n * self.variance)
+        aux = self._aux(x[rows], learned, n) if self.mend == "auxk" else None
+        self.optimizer.zero_grad()
+        (loss if aux is None else loss + aux).backward()
+        lr = self._update()
+        sums = torch.stack(
+            [loss.detach(), learned.residual.square().sum(), loss.new_zeros(()) if aux is None else aux.detach()]
+        )
+        sums, counts = self.processes.summed(sums), self.processes.summed(learned.counts)
+        self._note(counts, learned, n)
+        self._mend((x, target), learned.residual, n)
+        self.steps += 1
+        around = (target - target.mean(0)).square().sum()
+        shares = torch.stack([sums[0] + sums[2], sums[1] / around, self._is_dead(n).float().mean()])
+        return Readings({"l0": self.l0, "lr": lr, "tokens": n, "flop": self._flop(n)}, ("loss", "fvu", "dead"), shares)
 
     def dictionary(self) -> Dictionary:
         """Return the dictionary as it stands, taking the model's own activations: the normalization is folded in."""
-        raise NotImplementedError
+        if self.normalization is None:
+            raise DictionaryError("this dictionary has seen no activations yet; train it first")
+        done = deepcopy(self.working)
+        self.normalization.fold_into(done)
+        done.facts = dict(self.working.facts) | {"normalization": self.normalization.facts()}
+        return done.requires_grad_(False)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the next step depends on."""
+        state = {f"net/{name}": value for name, value in self.working.state_dict().items()}
+        state |= {f"optimizer/{name}": value for name, value in optimizer_state(self.optimizer, self.working).items()}
+        if self.normalization:
+            state |= {f"normalization/{name}": value for name, value in self.normalization.state().items()}
+        numbers = torch.tensor([self.variance, self.l0], dtype=torch.float64)
+        return {**state, "silent": self.silent, "numbers": numbers, "steps": torch.tensor(self.steps)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+        self.working.load_state_dict(_below(state, "net/"))
+        load_optimizer_state(self.optimizer, self.working, _below(state, "optimizer/"))
+        if known := _below(state, "normalization/"):
+            found = Normalization.of_state(known)
+            self.normalization = Normalization(found.read.to(self.device), found.written.to(self.device))
+        self.silent.copy_(state["silent"])
+        self.variance, self.l0 = state["numbers"].tolist()
+        self.steps, self._floor = int(state["steps"]), 0.0
+
+    def _checked(self, x: Tensor) -> Tensor:
+        # Asking a GPU would make it wait; there the loss tells.
+        return self.working.checked(x) if x.device.type == "cpu" else x
+
+    def _normalized(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        x, target = batch if isinstance(batch, tuple) else (batch, batch)
+        self._checked(x)
+        if target is not x and (target.shape[-1] != self.working.d_out or not torch.isfinite(target).all()):
+            raise DictionaryError(
+                f"this {self.working.kind} dictionary writes {self.working.d_out} finite numbers and was given "
+                f"{target.shape[-1]} to write; give those of the Site that it was made for"
+            )
+        if self.normalization is None:
+            self.prepare(batch)
+        assert self.normalization is not None
+        read = self.normalization.read(x.to(self.device, non_blocking=True))
+        return read, read if target is x else self.normalization.written(target.to(self.device, non_blocking=True))
+
+    def _step(self, n_rows: int) -> Step:
+        """Return what the objective is told."""
+        wanted, full = self.settings, self.settings.sparsity
+        full = self.working.penalty if full is None else full
+        risen = ramp(self.steps, -1, round(wanted.sparsity_warmup_share * wanted.steps))
+        is_dense = self.device.type != "cpu" or wanted.compile or self.l0 > _LIST_UP_TO * self.working.n_features
+        return Step(
+            n_rows=n_rows,
+            sparsity=torch.tensor(full * risen, device=self.device),
+            whole=is_dense if wanted.whole is None else wanted.whole,
+            dtype=self.dtype,
+            floor=self._floor,
+            processes=self.processes,
+        )
+
+    def _aux(self, x: Tensor, learned: Learned, n: int) -> Tensor | None:
+        """Return what AuxK adds to the loss, where features are dead."""
+        dead = self._is_dead(n).nonzero().view(-1)
+        if not len(dead):
+            return None
+        chosen = aux_rows(n, self.processes.rows(n).start, len(x)).to(self.device)
+        residual = learned.residual[chosen]
+        k = self.settings.aux_k or max(self.working.d_out // 2, 1)
+        whole = self.processes.summed(residual.square().sum()).clamp(min=torch.finfo(torch.float32).tiny)
+        return aux_loss(self.working, x[chosen], residual, dead, k) * (self.settings.aux_weight / whole)
+
+    def _update(self) -> float:
+        """Make the step of Adam, the directions held at norm 1, and return its rate."""
+        weights: list[Tensor] = [weight for weight in self.working.parameters() if weight.grad is not None]
+        if self.processes.size > 1:
+            for weight in weights:
+                distributed.all_reduce(weight.grad)
+        decoder = self.working.decoder
+        if self.working.has_unit_rows and decoder.grad is not None:
+            # What points along a direction could only change its norm.
+            along = torch.linalg.vecdot(decoder.grad, decoder.detach())
+            decoder.grad.addcmul_(decoder.detach(), along[:, None], value=-1)
+        if self.settings.clip:
+            _clip(weights, self.settings.clip)
+        self.optimizer.param_groups[0]["lr"] = lr = self.schedule.at(self.steps)
+        self.optimizer.step()
+        if self.working.has_unit_rows:
+            decoder.data.div_(decoder.detach().norm(dim=1, keepdim=True).clamp_(min=torch.finfo(torch.float32).tiny))
+        return lr
+
+    def _note(self, counts: Tensor, learned: Learned, n: int) -> None:
+        """Count who was active, and move the threshold towards the smallest value kept."""
+        self.silent += n
+        self.silent[counts > 0] = 0
+        if self.device.type == "cpu":
+            self.l0 = float(counts.sum()) / n
+        if self.thresholded is not None and learned.limit is not None:
+            horizon = min(self.steps + 1, max(10, min(1000, self.settings.steps // 50)))
+            self.thresholded.threshold += (learned.limit - self.thresholded.threshold) / horizon
+            self._floor = float(learned.limit) if self.device.type == "cpu" else 0.0
+
+    def _is_dead(self, n: int) -> Bool[Tensor, " n_features"]:
+        return self.silent >= min(MOST_TOKENS, max(self.settings.dead_share * self.settings.steps * n, n))
+
+    def _mend(self, batch: tuple[Tensor, Tensor], residual: Tensor, n: int) -> None:
+        every = max(self.settings.steps // 10, 1)
+        done = self.steps + 1
+        if self.mend != "resample" or done % every or done > 5 * every:
+            return
+        losses = torch.zeros(n, device=self.device)
+        losses[self.processes.rows(n)] = residual.square().sum(1)
+        resample(
+            self.working,
+            self.optimizer,
+            batch,
+            self.processes.summed(losses),
+            self._is_dead(n),
+            (self.settings.seed, done),
+        )
+
+    def _flop(self, n: int) -> float:
+        """Return the operations of a step: the encoder's product, and six for each active feature and coordinate."""
+        d = self.working
+        return 2.0 * n * (d.n_features * d.d_in + 3 * self.l0 * (d.d_in + d.d_out))
+
+
+class Readings(Mapping[str, float]):
+    """Metrics of which some stay on the device until somebody reads one, since reading makes a GPU wait."""
+
+    def __init__(self, known: dict[str, float], names: tuple[str, ...], values: Float[Tensor, " n"]) -> None:
+        self._known, self._names, self._values = known, names, values
+
+    def __getitem__(self, name: str) -> float:
+        if name not in self._known and name in self._names:
+            self._known |= dict(zip(self._names, self._values.tolist(), strict=True))
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._names, *self._known)))
+
+    def __len__(self) -> int:
+        return len(set(self._names) | set(self._known))
+
+
+def _clip(weights: list[Tensor], limit: float) -> None:
+    if weights[0].device.type == "cpu":
+        clip_gradients(weights, limit)
+    else:
+        torch.nn.utils.clip_grad_norm_(weights, limit)
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
