@@ -1,5 +1,6 @@
 """Which parts of a page become entries, and of which kind: decided by the words of headings and the shape of lists."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,10 @@ from glassbook.notebook.importing.outline import Block, Heading, Section, held_r
 from glassbook.notebook.importing.periods import Period, find_period, whole_period
 from glassbook.notebook.importing.words import begins_as_note, is_increasing, kinds_named
 
+_PAPERS_STAND = re.compile(
+    r"arxiv\.org|doi\.org|openreview\.net|aclanthology\.org|proceedings|transformer-circuits\.pub|\.pdf(?:$|[?#])",
+    re.IGNORECASE,
+)
 _GROUPED = ("meeting", "post", "project")
 _BESIDE = ("paragraph", "blockquote", "fence", "code_block", "maths_block", "table")
 
@@ -216,8 +221,16 @@ def _is_paper(section: Section) -> bool:
     has_link = heading is not None and any(token.type == "link_open" for token in heading.children)
     if section.sections:
         return has_link and all(begins_as_note(inner.heading.text + ":") for inner in section.sections if inner.heading)
+    if has_link or any(begins_as_note(block.text) for block in section.blocks):
+        return True
     first = next((block for block in section.blocks), None)
-    return has_link or (first is not None and begins_as_note(first.text))
+    return first is not None and not first.is_item and _leads_to_paper(first)
+
+
+def _leads_to_paper(block: Block) -> bool:
+    """Return whether a paragraph has a link to where papers stand, as the line of authors below a title does."""
+    links = (child for token in block.tokens for child in token.children or () if child.type == "link_open")
+    return any(_PAPERS_STAND.search(str(link.attrs.get("href", ""))) for link in links)
 
 
 def _is_term(section: Section) -> bool:
