@@ -134,7 +134,7 @@ class Drawing:
     dtype: torch.dtype
     device: torch.device
 
-    def handed_out(self, rows: Sequence[Float[Tensor, "row width"]], is_single: bool) -> Batch:
+    def handed_out(self, rows: Sequence[Float[Tensor, "row _"]], is_single: bool) -> Batch:
         """Return rows in the form that was asked for."""
         found = tuple(one.to(self.device, self.dtype, non_blocking=True) for one in rows)
         return found[0] if is_single else found
@@ -159,6 +159,7 @@ class ShuffledRows:
         self.drawn = 0
         self._epoch, self._starts = -1, np.zeros(1, np.int64)
         self._pool: Pool | None = None
+        self._memory: tuple[Tensor, ...] = ()
 
     @property
     def n_batches(self) -> int | None:
@@ -207,12 +208,20 @@ class ShuffledRows:
         """Return a pool; the last one stays in memory."""
         if self._pool is None or self._pool.name != (epoch, number):
             plan = self.order.pool(epoch, number)
-            # The next pool is written over the last one where it is as large, so that there are never two.
-            memory, self._pool = self._pool.values if self._pool else None, None
-            values = gather(self.shards, self.sites, plan, memory)
+            # The next pool is written over the last one, so that there are never two.
+            values = self._room(sum(stop - start for start, stop in plan))
+            gather(self.shards, self.sites, plan, values)
             order = shuffled_within(len(values[0]), self.drawing.seed, epoch, number)
             self._pool = Pool((epoch, number), values, order)
         return self._pool
+
+    def _room(self, n_rows: int) -> tuple[Tensor, ...]:
+        """Return memory for so many rows at each Site, taken anew only where there is too little."""
+        if not self._memory or len(self._memory[0]) < n_rows:
+            self._pool, self._memory = None, ()
+            widths, dtype = self.shards.sites, self.shards.dtype
+            self._memory = tuple(torch.empty(n_rows, widths[site], dtype=dtype) for site in self.sites)
+        return tuple(values[:n_rows] for values in self._memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,26 +229,17 @@ class Pool:
     """Rows in memory at each Site, in the order of the store, and the order in which they are handed out."""
 
     name: tuple[int, int]
-    values: tuple[Float[Tensor, "row width"], ...]
+    values: tuple[Float[Tensor, "row _"], ...]
     order: Int[Tensor, " row"]
 
 
-def gather(
-    shards: Shards, sites: Sequence[Site], plan: Plan, memory: Sequence[Tensor] | None = None
-) -> tuple[Float[Tensor, "row width"], ...]:
-    """Return stretches of rows at each Site, one after another, in `memory` where that is of the size."""
-    n_rows = sum(stop - start for start, stop in plan)
-    found = _memory(shards, sites, n_rows) if memory is None or len(memory[0]) != n_rows else tuple(memory)
+def gather(shards: Shards, sites: Sequence[Site], plan: Plan, into: Sequence[Float[Tensor, "row _"]]) -> None:
+    """Copy stretches of rows at each Site, one after another, into memory of their size."""
     filled = 0
     for start, stop in plan:
         for number, rows in shards.pieces(start, stop):
             shard = shards[number]
             place = slice(filled, filled + rows.stop - rows.start)
-            for site, values in zip(sites, found, strict=True):
+            for site, values in zip(sites, into, strict=True):
                 values[place] = shard.values[site][rows]
             filled = place.stop
-    return found
-
-
-def _memory(shards: Shards, sites: Sequence[Site], n_rows: int) -> tuple[Tensor, ...]:
-    return tuple(torch.empty(n_rows, shards.sites[site], dtype=shards.dtype) for site in sites)

@@ -33,7 +33,7 @@ class LeftOut:
 class Rows:
     """What was kept of some contexts: a row of values at each Site, and which token of which context it belongs to."""
 
-    values: dict[Site, Float[Tensor, "row width"]]
+    values: dict[Site, Float[Tensor, "row _"]]
     contexts: Int[Tensor, " row"]
     positions: Int[Tensor, " row"]
     left_out: LeftOut
@@ -115,7 +115,7 @@ class Reader:
         size = self.settings.batch_size
         return [contexts[first : first + size] for first in range(0, len(contexts), size)]
 
-    def _pass(self, part: Sequence[Context]) -> dict[Site, Float[Tensor, "batch pos width"]]:
+    def _pass(self, part: Sequence[Context]) -> dict[Site, Float[Tensor, "batch pos _"]]:
         cache = capture(self.model, self._prompts(part), self.sites)
         return {site: cache[site].flatten(2) for site in self.sites}
 

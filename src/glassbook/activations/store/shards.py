@@ -55,7 +55,7 @@ def _contents(values: Sequence[Tensor]) -> Iterator[memoryview]:
 class MappedShard:
     """The tensors of one file, mapped: what is not looked at is not read."""
 
-    values: Mapping[Site, Float[Tensor, "row width"]]
+    values: Mapping[Site, Float[Tensor, "row _"]]
     row_context: Int[Tensor, " row"]
     row_position: Int[Tensor, " row"]
     tokens: Int[Tensor, "context pos"]
