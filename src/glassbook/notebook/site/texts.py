@@ -117,12 +117,12 @@ def _key(entry: Entry, page: str) -> str:
 
 @cache
 def program() -> str:
-    """Return a checksum of what writes sites, by size and time of its files, for caches on this machine."""
+    """Return a checksum of what writes sites: the same wherever the same version of it stands."""
     folder = Path(glassbook.__file__).parent
     digest = hashlib.sha256(glassbook.__version__.encode())
     for room in ("notebook", "views", "evidence"):
         for path in sorted((folder / room).rglob("*")):
             if path.suffix in (".py", ".html", ".css", ".js"):
-                stat = path.stat()
-                digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+                digest.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())
+                digest.update(path.read_bytes())
     return digest.hexdigest()
