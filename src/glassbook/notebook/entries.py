@@ -89,12 +89,12 @@ class Entry:
     body: str
     body_line: int
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """Return the folder of its kind, in the notebook as on the site."""
         return KINDS.find(self.kind).folder
 
-    @property
+    @cached_property
     def address(self) -> str:
         """Return where its page lies below the site's root: `terms/gpt-2.html`."""
         return "index.html" if self.is_home else f"{self.folder}/{self.slug}.html"

@@ -119,36 +119,53 @@ class _Site:
 
     def write(self, new: Path, pages: list[Page], texts: Mapping[str, Text]) -> None:
         """Write every file of the site into `new`."""
-        made_from = self._read_marker()
-        keys: dict[str, str] = {}
-        for page in pages:
-            keys[page.address] = key = self._key(page)
-            if key != made_from.get(page.address) or not _linked(self.before / page.address, new / page.address):
-                _put(new / page.address, self.dressing.html(page).encode())
-                self.report.written += 1
+        earlier = self._read_marker()
+        made = {page.address: self._write_page(new, page, earlier.get(page.address)) for page in pages}
         shelf = self.dressing.shelf
         settings = shelf.notebook.settings
         _put(new / "assets" / "names.js", outputs.names_script(shelf, texts).encode())
         if settings.address:
             _put(new / "feed.xml", outputs.feed(shelf).encode())
-            _put(new / "sitemap.xml", outputs.sitemap(settings.address, keys).encode())
+            _put(new / "sitemap.xml", outputs.sitemap(settings.address, made).encode())
         for address, path in outputs.assets(any(page.head.has_maths for page in pages)):
             _copy(path, new / address)
         for text in texts.values():
             for address, path in text.files.items():
                 _copy(path, new / address)
-        _put(new / MARKER, msgspec.json.encode({"made by": "glassbook build", "pages": dict(sorted(keys.items()))}))
+        _put(new / MARKER, msgspec.json.encode({"made by": "glassbook build", "pages": dict(sorted(made.items()))}))
+
+    def _write_page(self, new: Path, page: Page, earlier: "_Made | None") -> "_Made":
+        """Write a page, or take it from the site before where it was made from the same and nobody has changed it since."""
+        key, path = self._key(page), new / page.address
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if earlier and earlier.key == key and _linked(self.before / page.address, path, earlier.sha256):
+            return earlier
+        html = self.dressing.html(page).encode()
+        path.write_bytes(html)
+        self.report.written += 1
+        return _Made(key, _sha256(html))
 
     def _key(self, page: Page) -> str:
         """Return a checksum of all that a page is made from."""
         site = self.dressing.site(page.root, page.active)
-        return hashlib.sha256(f"{program()}{page!r}{site!r}".encode()).hexdigest()
+        return _sha256(f"{program()}{page!r}{site!r}".encode())
 
-    def _read_marker(self) -> dict[str, str]:
+    def _read_marker(self) -> "dict[str, _Made]":
         try:
-            return msgspec.json.decode((self.before / MARKER).read_bytes(), type=dict[str, Any])["pages"]
-        except (OSError, msgspec.DecodeError, KeyError):
+            return msgspec.json.decode((self.before / MARKER).read_bytes(), type=_Marker).pages
+        except (OSError, msgspec.DecodeError):
             return {}
+
+
+class _Made(msgspec.Struct):
+    """Of one page of a site: the checksums of what it was made from, and of itself."""
+
+    key: str
+    sha256: str
+
+
+class _Marker(msgspec.Struct):
+    pages: dict[str, _Made]
 
 
 @dataclass
@@ -185,14 +202,19 @@ def _put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _linked(before: Path, path: Path) -> bool:
-    """Return whether the file of the site before could stand in the new one too."""
+def _linked(before: Path, path: Path, sha256: str) -> bool:
+    """Return whether the file of the site before is what it was, and stands in the new one now too."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _sha256(before.read_bytes()) != sha256:
+            return False
         os.link(before, path)
     except OSError:
         return False
     return True
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _copy(source: Path, path: Path) -> None:

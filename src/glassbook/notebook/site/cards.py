@@ -80,9 +80,14 @@ class Shelf:
         """Return the entries of every tag by the slug of the tag, in alphabetical order."""
         found: dict[str, list[Entry]] = {}
         for entry in self.entries:
-            for tag in dict.fromkeys(slug_of(tag) for tag in entry.tags):
+            for tag in self._tags_of[entry.slug]:
                 found.setdefault(tag, []).append(entry)
         return dict(sorted(found.items()))
+
+    @cached_property
+    def _tags_of(self) -> dict[str, list[str]]:
+        """Return the slugs of the tags of every entry."""
+        return {entry.slug: list(dict.fromkeys(map(slug_of, entry.tags))) for entry in self.entries}
 
     @cached_property
     def tag_names(self) -> dict[str, str]:
@@ -107,6 +112,15 @@ class Shelf:
 
     def card(self, entry: Entry, root: str) -> Card:
         """Return an entry as a list on a page shows it."""
+        if (entry.slug, root) not in self._cards:
+            self._cards[entry.slug, root] = self._card(entry, root)
+        return self._cards[entry.slug, root]
+
+    @cached_property
+    def _cards(self) -> dict[tuple[str, str], Card]:
+        return {}
+
+    def _card(self, entry: Entry, root: str) -> Card:
         fields = entry.fields
         return Card(
             title=entry.title,
@@ -115,7 +129,7 @@ class Shelf:
             label=LISTS[entry.kind][1],
             summary=entry.definition or (str(fields.get("paper") or "") if entry.kind == "study" else ""),
             date=self.came(entry),
-            tags=self.tag_links(root, list(dict.fromkeys(slug_of(tag) for tag in entry.tags))),
+            tags=self.tag_links(root, self._tags_of[entry.slug]),
             draft=entry.draft,
             aliases=entry.aliases,
             level=entry.level,

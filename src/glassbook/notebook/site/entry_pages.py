@@ -62,7 +62,7 @@ class EntryPages:
         for slug in sorted({mention.slug for mention in text.rendered.mentions}):
             entry = self._by_slug[slug]
             entries[slug] = {"kind": kind_of(entry), "title": entry.title, "text": entry.definition}
-        references = {key: self.shelf.notebook.references[key].full for key in sorted(text.rendered.cited)}
+        references = {key: self._in_full(key) for key in sorted(text.rendered.cited)}
         return {"entries": entries, "references": dict(references)} if entries or references else None
 
     def _context(self, entry: Entry) -> EntryContext:
@@ -106,7 +106,16 @@ class EntryPages:
         """Return what a text cites, and what its corrections rest on, in the order in which it is named."""
         references = self.shelf.notebook.references
         keys = dict.fromkeys([*cited, *(one.source for one in entry.corrections if one.source in references)])
-        return [Source(key, references[key].full, references[key].link) for key in keys]
+        return [Source(key, self._in_full(key), references[key].link) for key in keys]
+
+    def _in_full(self, key: str) -> str:
+        if key not in self._spelled:
+            self._spelled[key] = self.shelf.notebook.references[key].full
+        return self._spelled[key]
+
+    @cached_property
+    def _spelled(self) -> dict[str, str]:
+        return {}
 
     def _image(self, entry: Entry, image: str) -> str:
         """Return where the picture of a social card stands in the world: only one that is on the site."""

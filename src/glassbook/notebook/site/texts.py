@@ -117,12 +117,11 @@ def _key(entry: Entry, page: str) -> str:
 
 @cache
 def program() -> str:
-    """Return a checksum of what writes sites: the same wherever the same version of it stands."""
+    """Return a checksum of what writes sites: of the files of this program, and so the same in every copy of it."""
     folder = Path(glassbook.__file__).parent
     digest = hashlib.sha256(glassbook.__version__.encode())
     for room in ("notebook", "views", "evidence"):
         for path in sorted((folder / room).rglob("*")):
             if path.suffix in (".py", ".html", ".css", ".js"):
-                digest.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())
-                digest.update(path.read_bytes())
+                digest.update(f"\0{path.relative_to(folder)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
