@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 BIN := .venv/bin
-RECIPE := pyproject.toml setup.py src/glassbook/models/native/kernel.cpp constraints.txt scripts/environment.sh scripts/install_torch.py
+RECIPE := pyproject.toml setup.py $(wildcard src/glassbook/*/native/*.cpp) constraints.txt scripts/environment.sh scripts/install_torch.py
 MODEL ?= smollm2-135m
 CHROMIUM := $(shell /sbin/ldconfig -p 2>/dev/null | grep -q libatomic.so.1 && command -v chromium)
 TIER := not slow$(if $(CHROMIUM),, and not browser)

@@ -20,6 +20,7 @@ from glassbook.features.active import Active
 from glassbook.features.encoding import Encoding
 from glassbook.features.faults import DictionaryError
 from glassbook.features.objective import Learned, Step
+from glassbook.features.sparse_products import squared_error
 
 
 class Sparse(NamedTuple):
@@ -47,7 +48,7 @@ class Dictionary(nn.Module):
     float32: ClassVar[tuple[str, ...]] = ()
     """What stays in float32 in whatever precision the rest is: thresholds."""
 
-    penalty: ClassVar[float] = 0.0
+    penalty: float = 0.0
     """How much sparsity weighs in the objective where nothing else is asked; 0 in kinds without a penalty."""
 
     has_unit_rows: bool = True
@@ -101,10 +102,9 @@ class Dictionary(nn.Module):
         self, active: Active, values: Tensor, target: Float[Tensor, "batch d_out"], penalty: Tensor | None = None
     ) -> Learned:
         """Return the squared error of these values as features, and the penalty, as an objective."""
-        residual = target - self.b_dec - active.decode(values, self.decoder)
-        objective = residual.square().sum()
+        squares, residual = squared_error(active.decode(values, self.decoder) + self.b_dec, target)
         counts = active.counts(values.detach() > 0)
-        return Learned(objective if penalty is None else objective + penalty, residual.detach(), counts)
+        return Learned(squares if penalty is None else squares + penalty, squares.detach(), residual, counts)
 
     @torch.no_grad()
     def rescale(self, factors: Float[Tensor, " n_features"]) -> None:
@@ -158,7 +158,8 @@ class Dictionary(nn.Module):
                 f"this {self.kind} dictionary reads activations of {self.d_in} numbers and was given {x.shape[-1]}; "
                 "give those of the Site that it was trained at"
             )
-        if not torch.compiler.is_compiling() and not torch.isfinite(x).all():
+        # The sum is one quick pass; only where it overflows must every number be looked at.
+        if not torch.compiler.is_compiling() and not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
             raise DictionaryError("the activations hold NaN or infinite numbers; look for where they come from")
         return x.to(self.encoder.dtype)
 

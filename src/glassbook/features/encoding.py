@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from glassbook.core.devices import widens_bfloat16
 from glassbook.features.active import Active, Listed, Whole
+from glassbook.features.native.library import above, top_of_rows
 from glassbook.features.objective import Step
 from glassbook.features.sparse_products import Places, row_products
 from glassbook.training.processes import Processes
 
-_CHUNK = 512
+_CHUNK = 1024
 """Rows whose pre-activations are formed at a time."""
 
 _SLACK = 0.85
@@ -53,10 +54,11 @@ class Encoding:
             pre = self._pre()
             mask = torch.zeros_like(pre, dtype=torch.bool).scatter(-1, pre.topk(k, dim=-1).indices, True)
             return Whole(pre, mask)
-        found = [chunk.topk(k, dim=-1, sorted=False) for _, chunk in self._chunks()]
+        bias = self.b_enc.detach()
+        found = [top_of_rows(chunk, bias, k) for _, chunk in self._chunks()]
         rows = torch.arange(len(self.x)).repeat_interleave(k)
-        places = self._places(rows, torch.cat([one.indices for one in found]).view(-1))
-        return self._listed(places, self._exact(places, torch.cat([one.values for one in found]).view(-1)))
+        places = self._places(rows, torch.cat([features for features, _ in found]).view(-1))
+        return self._listed(places, self._exact(places, torch.cat([values for _, values in found]).view(-1)))
 
     def top_of_batch(self, n: int) -> tuple[Active, Float[Tensor, ""]]:
         """Return the n largest of the whole batch as far as they are above 0, and the smallest of them.
@@ -103,24 +105,25 @@ class Encoding:
             return row_products(self.x, self.encoder, self.b_enc, places)
 
     def _chunks(self) -> Iterator[tuple[int, Float[Tensor, "rows n_features"]]]:
-        """Yield the first row of each part of the batch and its pre-activations, which the next part is written over."""
+        """Yield the first row of each part of the batch and its product with the encoder, which the next is written over."""
         dtype = self.step.dtype
         with torch.no_grad():
-            weight, bias = self.encoder.detach().to(dtype).T, self.b_enc.detach().to(dtype)
+            weight = self.encoder.detach().to(dtype).T
             memory = torch.empty(min(_CHUNK, len(self.x)), len(self.encoder), dtype=dtype)
             for first in range(0, len(self.x), _CHUNK):
                 rows = self.x[first : first + _CHUNK].detach().to(dtype)
-                yield first, torch.addmm(bias, rows, weight, out=memory[: len(rows)])
+                yield first, torch.mm(rows, weight, out=memory[: len(rows)])
 
     def _above(self, floors: Tensor | float) -> tuple[Places, Float[Tensor, " entries"]]:
         """Return all places above the floor, row by row, with their values."""
-        n = len(self.encoder)
+        bias = self.b_enc.detach()
+        limits = torch.as_tensor(floors, dtype=torch.float32).expand(len(self.encoder))
         rows, features, values = [], [], []
         for first, chunk in self._chunks():
-            flat = (chunk > floors).view(-1).nonzero().view(-1)
-            rows.append(flat // n + first)
-            features.append(flat % n)
-            values.append(chunk.view(-1).index_select(0, flat))
+            found = above(chunk, bias, limits)
+            rows.append(found[0] + first)
+            features.append(found[1])
+            values.append(found[2])
         places = self._places(torch.cat(rows), torch.cat(features))
         return places, self._exact(places, torch.cat(values))
 
@@ -128,7 +131,7 @@ class Encoding:
         """Return about where the n-th largest of the batch is, from its first rows."""
         _, chunk = next(self._chunks())
         share = max(n * len(chunk) // self.step.n_rows, 1)
-        return _nth(chunk.flatten().float(), share) * _SLACK
+        return _nth((chunk + self.b_enc.detach()).flatten().float(), share) * _SLACK
 
 
 def nth_largest(values: Float[Tensor, " n"], n: int, processes: Processes) -> Float[Tensor, ""]:

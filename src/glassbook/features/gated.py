@@ -3,7 +3,7 @@
 Rajamanoharan et al. 2024 (2404.16014), equations 6 to 8.
 
     gate = x W_enc + b_enc,   f = [gate > 0] ReLU(exp(r) (gate - b_enc) + b_mag)
-    loss = |x - (f W_dec + b_dec)|^2 + lambda sum_i ReLU(gate_i) + |x - (ReLU(gate) W_dec* + b_dec*)|^2
+    loss = |x - (f W_dec + b_dec)|^2 + lambda sqrt(d_out) sum_i ReLU(gate_i) + |x - (ReLU(gate) W_dec* + b_dec*)|^2
 where * marks what gets no gradient: the penalty presses on the gate and not on the values.
 """
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from glassbook.features.dictionary import DICTIONARIES, Dictionary
 from glassbook.features.objective import Learned, Step
+from glassbook.features.sparse_products import squared_error
 
 
 @DICTIONARIES.add("gated")
@@ -20,7 +21,7 @@ class Gated(Dictionary):
     """Features that a gate lets through."""
 
     kind = "gated"
-    penalty = 5.0
+    penalty = 0.08
 
     def __init__(self, d_in: int, n_features: int, d_out: int | None = None) -> None:
         super().__init__(d_in, n_features, d_out)
@@ -41,8 +42,8 @@ class Gated(Dictionary):
         gates = active.values
         slope, shift = self.r_mag.exp(), self.b_mag - self.r_mag.exp() * self.b_enc
         values = active.only((gates * active.of_features(slope) + active.of_features(shift)).relu())
-        beside = target - self.b_dec.detach() - active.decode(gates, self.decoder.detach())
-        return self.learned(active, values, target, step.sparsity * gates.sum() + beside.square().sum())
+        beside, _ = squared_error(active.decode(gates, self.decoder.detach()) + self.b_dec.detach(), target)
+        return self.learned(active, values, target, step.sparsity * self.d_out**0.5 * gates.sum() + beside)
 
     @torch.no_grad()
     def rescale(self, factors: Float[Tensor, " n_features"]) -> None:

@@ -1,7 +1,7 @@
 """JumpReLU: each feature has a threshold of its own, which is learned (Rajamanoharan et al. 2024, 2407.14435).
 
     f = pre [pre > theta],   pre = x W_enc + b_enc
-    loss = |x - (f W_dec + b_dec)|^2 + lambda sum_i [pre_i > theta_i]
+    loss = |x - (f W_dec + b_dec)|^2 + lambda d_out sum_i [pre_i > theta_i]
 A step has no slope, so theta learns from pseudo-derivatives (equations 11 and 12), a window K of width `bandwidth` around it:
     d f / d theta = -(theta / bandwidth) K((pre - theta) / bandwidth),   d [pre > theta] / d theta = -(1 / bandwidth) K(...)
 With `k` the penalty is lambda d_out (L0 / k - 1)^2 instead, which brings the mean number of active features to k. What is
@@ -26,7 +26,6 @@ class JumpReLU(Dictionary):
     """Whatever is above its feature's threshold."""
 
     kind = "jumprelu"
-    penalty = 1.0
     float32 = ("log_threshold",)
 
     def __init__(
@@ -46,6 +45,7 @@ class JumpReLU(Dictionary):
             )
         self.k = None if k is None else checked_k(k, n_features)
         self.bandwidth, self.first_threshold = bandwidth, first_threshold
+        self.penalty = 0.003 if k is None else 1.0
         self.log_threshold = nn.Parameter(torch.full((n_features,), math.log(first_threshold)))
 
     @property
@@ -74,16 +74,17 @@ class JumpReLU(Dictionary):
         # 0 in value; its slope is the pseudo-derivative.
         slope = window * (theta.detach() - theta)
         n_active = (is_above + slope).sum()
-        return self.learned(
-            active, pre * is_above + theta.detach() * slope, target, self._weight(n_active, step) * n_active
-        )
+        values = pre * is_above + theta.detach() * slope
+        return self.learned(active, values, target, step.sparsity * self.d_out * self._cost(n_active, step))
 
-    def _weight(self, n_active: Tensor, step: Step) -> Tensor:
-        """Return what one active feature costs: lambda, or the slope of the penalty that leads to k."""
+    def _cost(self, n_active: Tensor, step: Step) -> Tensor:
+        """Return what is paid for this many active features, summed over the rows."""
         if self.k is None:
-            return step.sparsity
-        l0 = step.processes.summed(n_active.detach()) / step.n_rows
-        return step.sparsity * self.d_out * 2 * (l0 / self.k - 1) / self.k
+            return n_active
+        # Over all processes' rows, of which this one pays its share; the slope is that of the whole.
+        excess = step.processes.summed(n_active.detach()) / step.n_rows / self.k - 1
+        share = step.n_rows / step.processes.size
+        return excess.square() * share + 2 * excess / self.k * (n_active - n_active.detach())
 
     @torch.no_grad()
     def rescale(self, factors: Float[Tensor, " n_features"]) -> None:

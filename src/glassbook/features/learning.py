@@ -123,15 +123,13 @@ class DictionaryLearner:
         self.optimizer.zero_grad()
         (loss if aux is None else loss + aux).backward()
         lr = self._update()
-        sums = torch.stack(
-            [loss.detach(), learned.residual.square().sum(), loss.new_zeros(()) if aux is None else aux.detach()]
-        )
-        sums, counts = self.processes.summed(sums), self.processes.summed(learned.counts)
+        total = loss.detach() if aux is None else loss.detach() + aux.detach()
+        sums = self.processes.summed(torch.stack([total, learned.squares]))
+        counts = self.processes.summed(learned.counts)
         self._note(counts, learned, n)
         self._mend((x, target), learned.residual, n)
         self.steps += 1
-        around = (target - target.mean(0)).square().sum()
-        shares = torch.stack([sums[0] + sums[2], sums[1] / around, self._is_dead(n).float().mean()])
+        shares = torch.stack([sums[0], sums[1] / _variance(target), self._is_dead(n).float().mean()])
         return Readings({"l0": self.l0, "lr": lr, "tokens": n, "flop": self._flop(n)}, ("loss", "fvu", "dead"), shares)
 
     def dictionary(self) -> Dictionary:
@@ -278,6 +276,12 @@ class Readings(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len(set(self._names) | set(self._known))
+
+
+def _variance(x: Float[Tensor, "batch d"]) -> Float[Tensor, ""]:
+    """Return the squared distances to the mean, summed; the mean is near 0, so nothing is lost in the difference."""
+    flat, mean = x.view(-1), x.mean(0)
+    return flat.dot(flat) - len(x) * mean.dot(mean)
 
 
 def _clip(weights: list[Tensor], limit: float) -> None:

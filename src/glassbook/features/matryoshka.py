@@ -14,6 +14,7 @@ from glassbook.features.batchtopk import BatchTopK
 from glassbook.features.dictionary import DICTIONARIES
 from glassbook.features.faults import DictionaryError
 from glassbook.features.objective import Learned, Step
+from glassbook.features.sparse_products import squared_error
 
 
 @DICTIONARIES.add("matryoshka-batchtopk")
@@ -46,7 +47,7 @@ class MatryoshkaBatchTopK(BatchTopK):
     def learn(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"], step: Step) -> Learned:
         active, limit = self.encoding(x, step).top_of_batch(self.k * step.n_rows)
         nested = active.decode_nested(active.values, self.decoder, self.sizes)
-        residuals = (target - self.b_dec)[:, None] - nested
-        objective = residuals.square().sum() / len(self.sizes)
+        summed, residuals = squared_error(nested, (target - self.b_dec)[:, None].expand_as(nested))
+        residual = residuals[:, -1]
         counts = active.counts(active.values.detach() > 0)
-        return Learned(objective, residuals[:, -1].detach(), counts, limit)
+        return Learned(summed / len(self.sizes), residual.square().sum(), residual, counts, limit)

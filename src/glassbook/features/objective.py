@@ -30,11 +30,13 @@ class Step:
 class Learned:
     """What an objective says of a batch.
 
-    `objective`, summed over the rows, is what is minimized: the squared error and whatever the kind adds. `residual` is what
-    the reconstruction lacks, `counts` in how many rows each feature was active, `limit` the smallest value that was kept.
+    `objective`, summed over the rows, is what is minimized: the squared error and whatever the kind adds. `squares` is the
+    squared error alone, `residual` what the reconstruction lacks, `counts` in how many rows each feature was active, `limit`
+    the smallest value that was kept.
     """
 
     objective: Float[Tensor, ""]
+    squares: Float[Tensor, ""]
     residual: Float[Tensor, "batch d_out"]
     counts: Int[Tensor, " n_features"]
     limit: Float[Tensor, ""] | None = None

@@ -22,12 +22,15 @@ class Places:
     features: Int[Tensor, " entries"]
     n_bags: int
     n_features: int
+    _starts: Tensor | None = field(default=None, repr=False)
     _by_feature: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
 
     @property
     def starts(self) -> Int[Tensor, " n_bags"]:
         """Return where each bag's entries begin."""
-        return _starts(self.bags, self.n_bags)
+        if self._starts is None:
+            self._starts = _starts(self.bags, self.n_bags)
+        return self._starts
 
     @property
     def by_feature(self) -> tuple[Int[Tensor, " entries"], Int[Tensor, " n_features"]]:
@@ -40,7 +43,7 @@ class Places:
 
     def with_bags(self, bags: Int[Tensor, " entries"], n_bags: int) -> "Places":
         """Return the same entries in other bags, which must keep their order."""
-        return Places(bags, self.features, n_bags, self.n_features, self._by_feature)
+        return Places(bags, self.features, n_bags, self.n_features, _by_feature=self._by_feature)
 
 
 def bag_sums(
@@ -95,6 +98,30 @@ class _RowProducts(torch.autograd.Function):
         of_weight = _feature_sums(gradient, x, ctx.places)
         of_bias = x.new_zeros(ctx.places.n_features).index_add_(0, ctx.places.features, gradient)
         return None, of_weight, of_bias, None, None
+
+
+def squared_error(
+    reconstruction: Float[Tensor, "batch d"], target: Float[Tensor, "batch d"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "batch d"]]:
+    """Return the squares of target - reconstruction summed, with gradients to both, and the difference, without."""
+    return _SquaredError.apply(reconstruction, target)
+
+
+class _SquaredError(torch.autograd.Function):
+    # By itself autograd would keep and write several more tensors of this size.
+    @staticmethod
+    def forward(ctx: Any, reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        residual = target - reconstruction
+        ctx.save_for_backward(residual)
+        ctx.mark_non_differentiable(residual)
+        flat = residual.view(-1)
+        return flat.dot(flat), residual
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (residual,) = ctx.saved_tensors
+        of_target = residual * (2 * gradients[0]) if ctx.needs_input_grad[1] else None
+        return residual * (-2 * gradients[0]), of_target
 
 
 def _dots(rows: Float[Tensor, "n_bags d"], weight: Float[Tensor, "n_features d"], places: Places) -> Tensor:

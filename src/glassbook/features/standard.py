@@ -1,8 +1,9 @@
 """The standard dictionary: a ReLU under an L1 penalty.
 
-    f = ReLU(x W_enc + b_enc),   loss = |x - (f W_dec + b_dec)|^2 + lambda sum_i f_i |W_dec_i|
+    f = ReLU(x W_enc + b_enc),   loss = |x - (f W_dec + b_dec)|^2 + lambda sqrt(d_out) sum_i f_i |W_dec_i|
 The directions are free and the penalty is weighed by their norms (`weighted`; Anthropic, April 2024 update; Templeton et al.
-2024), or held at norm 1 (`unit`; Bricken et al. 2023; Cunningham et al. 2023, 2309.08600).
+2024), or held at norm 1 (`unit`; Bricken et al. 2023; Cunningham et al. 2023, 2309.08600). Since inputs have norms of about
+sqrt(d_out), one lambda means the same at every width.
 """
 
 from typing import Any, Literal
@@ -22,7 +23,7 @@ class Standard(Dictionary):
     """Whatever is above 0; an L1 penalty keeps it rare, and shrinks it."""
 
     kind = "standard"
-    penalty = 5.0
+    penalty = 0.08
 
     def __init__(self, d_in: int, n_features: int, d_out: int | None = None, *, norms: Norms = "weighted") -> None:
         super().__init__(d_in, n_features, d_out)
@@ -43,4 +44,4 @@ class Standard(Dictionary):
         active = self.encoding(x, step).above(0.0)
         values = active.values
         weighed = values * active.of_features(self.decoder.norm(dim=-1)) if self.norms == "weighted" else values
-        return self.learned(active, values, target, step.sparsity * weighed.sum())
+        return self.learned(active, values, target, step.sparsity * self.d_out**0.5 * weighed.sum())

@@ -1,0 +1,1 @@
+"""The compiled selection: which pre-activations are chosen."""
