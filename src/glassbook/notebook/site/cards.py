@@ -71,9 +71,12 @@ class Shelf:
 
     @cached_property
     def _lines(self) -> list[tuple[str, str, str]]:
-        there = {entry.kind for entry in self.entries if not entry.is_home}
-        links = [(kind, *LISTS[kind]) for kind in LISTS if kind in there]
+        links = [(kind, *LISTS[kind]) for kind in LISTS if kind in self._kinds]
         return [*links, *([("tags", *TAGS)] if self.tags else [])]
+
+    @cached_property
+    def _kinds(self) -> frozenset[str]:
+        return frozenset(entry.kind for entry in self.entries if not entry.is_home)
 
     @cached_property
     def tags(self) -> dict[str, list[Entry]]:
