@@ -1,5 +1,6 @@
 """`glassbook build`: a notebook becomes a folder of pages."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +48,8 @@ def build(
 
 def built(notebook: Path | None, out: Path | None, search: bool) -> "BuildReport":
     """Return the report of a build of the notebook."""
+    # One command makes much and lets go of nothing before it ends: looking for what could go is time lost.
+    gc.disable()
     found = open_it(notebook)
     from glassbook.cli.stale_claims import known_of
     from glassbook.notebook.site.building import BuildOptions

@@ -16,7 +16,7 @@ from glassbook.core.errors import GlassbookError
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port on this machine; 0 takes a free one.")]
 NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not show the first page in a browser.")]
 
-_SITE = Path(".glassbook", "served")
+_SITE = Path(".glassbook", "cache", "served")
 
 
 def serve(notebook: NotebookFolder = None, port: Port = 8321, no_open: NoOpen = False, as_json: Json = False) -> None:

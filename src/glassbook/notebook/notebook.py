@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from glassbook.core.errors import GlassbookError
-from glassbook.evidence.citations import Reference, read_bibliography
+from glassbook.evidence.citations import Reference
 from glassbook.notebook.entries import KINDS, Entry, line_of, read_entry
 from glassbook.notebook.faults import NotebookError, NotebookFaults
+from glassbook.notebook.remembered import remembered
 from glassbook.notebook.settings import Settings, read_settings
 from glassbook.runs.places import NOTEBOOK_FILE
 
@@ -130,7 +131,7 @@ def read_references(root: Path) -> Mapping[str, Reference]:
     for name in BIBLIOGRAPHIES:
         path = root / ENTRIES_FOLDER / name
         if path.is_file():
-            more = read_bibliography(path)
+            more = remembered(path, root)
             for key in sorted(found.keys() & more.keys()):
                 raise NotebookError(f"'{key}' stands in {BIBLIOGRAPHIES[0]} too; keep it in one file", path=str(path))
             found |= more

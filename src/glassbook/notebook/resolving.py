@@ -7,6 +7,7 @@ again after an edit.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 from typing import Protocol, TypeVar, runtime_checkable
@@ -50,7 +51,7 @@ class EntryResolver:
     known: dict[tuple[str, Question], str] = field(default_factory=dict)
     """Checksums of answers, which the resolvers of one build share: texts of one folder ask much the same."""
 
-    @property
+    @cached_property
     def seen_from(self) -> str:
         """Return the folder of the page on which the text stands."""
         return (self.page or self.asking.address).rpartition("/")[0]
@@ -92,7 +93,7 @@ class EntryResolver:
         self.asked[question] = self.known[key]
         return answer
 
-    @property
+    @cached_property
     def stands_in(self) -> str:
         """Return from where addresses are seen: the folder of the file and that of the page."""
         return f"{self.asking.folder}:{self.seen_from}"

@@ -18,6 +18,7 @@ from glassbook.notebook.kept import Known
 from glassbook.notebook.links import lost_anchors
 from glassbook.notebook.live import Measurements, private_runs
 from glassbook.notebook.notebook import Notebook
+from glassbook.notebook.remembered import CACHE
 from glassbook.notebook.run_pages import run_pages
 from glassbook.notebook.site import full_text, outputs
 from glassbook.notebook.site.cards import Shelf
@@ -29,8 +30,6 @@ from glassbook.notebook.site.texts import Text, Texts, program
 
 MARKER = ".glassbook-site.json"
 """The file by which a build knows a folder that an earlier one made, and what its pages were made from."""
-
-CACHE = Path(".glassbook", "cache")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ _ATOM = "http://www.w3.org/2005/Atom"
 _SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
 _IN_FEED = 30
 _NEEDS_MATHS = "katex"
+_UNWRITABLE = dict.fromkeys(code for code in range(32) if chr(code) not in "\t\n")
 _NOT_SERVED = ("SOURCES.md", "katex.min.js")
 
 
@@ -92,7 +93,7 @@ def assets(with_maths: bool) -> Iterator[tuple[str, Path]]:
 
 def _text(parent: ElementTree.Element, name: str, text: str) -> None:
     # XML has no way to write most control characters.
-    ElementTree.SubElement(parent, name).text = "".join(char for char in text if char >= " " or char in "\t\n")
+    ElementTree.SubElement(parent, name).text = text.translate(_UNWRITABLE)
 
 
 def _moment(day: str) -> str:
