@@ -67,7 +67,7 @@ def test_a_usage_error_is_one_sentence_that_names_the_word_and_where_to_look(cli
 
 
 def test_every_verb_takes_json_in_its_help(cli):
-    for verb in set(VERBS) - {"runs", "study"}:
+    for verb in set(VERBS) - {"runs", "study", "features"}:
         assert "--json" in cli(verb, "--help").out
     for verb in ("list", "run", "report", "compare"):
         assert "--json" in cli("study", verb, "--help").out

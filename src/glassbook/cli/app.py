@@ -27,6 +27,7 @@ VERBS = {
     "sweep": "sweep",
     "check": "check",
     "train": "train",
+    "features": "features",
     "export": "export",
     "study": "study",
     "verify": "verify",

@@ -235,11 +235,14 @@ class Pool:
 
 def gather(shards: Shards, sites: Sequence[Site], plan: Plan, into: Sequence[Float[Tensor, "row _"]]) -> None:
     """Copy stretches of rows at each Site, one after another, into memory of their size."""
-    filled = 0
+    filled, last = 0, -1
     for start, stop in plan:
         for number, rows in shards.pieces(start, stop):
-            shard = shards[number]
+            if last not in (number, -1):
+                shards[last].let_go()
+            shard, last = shards[number], number
             place = slice(filled, filled + rows.stop - rows.start)
             for site, values in zip(sites, into, strict=True):
                 values[place] = shard.values[site][rows]
             filled = place.stop
+    shards[last].let_go()

@@ -1,5 +1,6 @@
 """Shards: safetensors files with the rows of every Site and the contexts they are from, mapped into memory to be read."""
 
+import mmap
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _READ = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "I3
 _ROW_CONTEXT, _ROW_POSITION = "row.context", "row.position"
 _TOKENS, _DOCUMENTS, _LENGTHS = "context.tokens", "context.documents", "context.lengths"
 _MOST_MAPPED = 512
+_NONE = torch.empty(0, dtype=torch.uint8)
 
 
 def write_shard(path: Path, parts: Sequence[Rows], contexts: list[Context], width: int, dtype: torch.dtype) -> None:
@@ -55,12 +57,18 @@ def _contents(values: Sequence[Tensor]) -> Iterator[memoryview]:
 class MappedShard:
     """The tensors of one file, mapped: what is not looked at is not read."""
 
+    mapping: mmap.mmap
+
     values: Mapping[Site, Float[Tensor, "row _"]]
     row_context: Int[Tensor, " row"]
     row_position: Int[Tensor, " row"]
     tokens: Int[Tensor, "context pos"]
     documents: Int[Tensor, "context pos"]
     lengths: Int[Tensor, " context"]
+
+    def let_go(self) -> None:
+        """Give back the memory of what was looked at; looked at again, it is read again."""
+        self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def map_shard(path: Path, sites: Mapping[Site, int], dtype: torch.dtype) -> MappedShard:
@@ -75,20 +83,21 @@ def map_shard(path: Path, sites: Mapping[Site, int], dtype: torch.dtype) -> Mapp
     missing = [name for name, kind in zip(wanted, kinds, strict=True) if name not in found or found[name].dtype != kind]
     if missing:
         raise damaged(path, f"it holds no {missing[0]} of the kind that the store says")
-    # Copy on write, since torch warns of memory that it must not write to; nothing writes to it.
-    data = np.memmap(path, np.uint8, mode="c", shape=(size,)) if size else np.empty(0, np.uint8)
+    with open(path, "rb") as raw_file:
+        # Copy on write, since torch warns of memory that must not be written to; nothing writes to it.
+        mapping = mmap.mmap(raw_file.fileno(), size, access=mmap.ACCESS_COPY)
     tensors = {}
     for name in wanted:
         info = found[name]
-        raw = torch.from_numpy(data[start + info.start : start + info.stop])
-        tensors[name] = raw.view(_READ[info.dtype]).view(info.shape) if raw.numel() else _none(info.dtype, info.shape)
+        raw = (
+            torch.frombuffer(mapping, dtype=torch.uint8, offset=start + info.start, count=info.nbytes)
+            if info.nbytes
+            else _NONE
+        )
+        tensors[name] = raw.view(_READ[info.dtype]).view(info.shape)
     _check_shapes(path, tensors, sites)
     values = {site: tensors[str(site)] for site in sites}
-    return MappedShard(values, *(tensors[name] for name in wanted[:5]))
-
-
-def _none(dtype: str, shape: tuple[int, ...]) -> Tensor:
-    return torch.empty(shape, dtype=_READ[dtype])
+    return MappedShard(mapping, values, *(tensors[name] for name in wanted[:5]))
 
 
 def _check_shapes(path: Path, tensors: Mapping[str, Tensor], sites: Mapping[Site, int]) -> None:

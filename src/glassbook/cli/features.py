@@ -1,0 +1,10 @@
+"""`glassbook features`: from activations to features one can look at; each verb is a file of its own."""
+
+import typer
+
+from glassbook.cli.features_harvest import harvest
+from glassbook.cli.options import opened_up
+
+features = typer.Typer(help="Harvest activations of a model, and find features in them.")
+
+features.command("harvest")(opened_up(harvest))
