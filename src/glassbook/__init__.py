@@ -22,6 +22,7 @@ _PUBLIC = {
 _ROOMS = (
     "activations",
     "evidence",
+    "features",
     "images",
     "models",
     "runs",
@@ -42,6 +43,7 @@ __all__ = [
     "activations",
     "capture",
     "evidence",
+    "features",
     "images",
     "models",
     "open_model",
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from glassbook import (
         activations,
         evidence,
+        features,
         images,
         models,
         runs,

@@ -3,16 +3,21 @@
 from glassbook.features.batchtopk import BatchTopK
 from glassbook.features.dictionary import DICTIONARIES, Dictionary, Sparse, make_dictionary
 from glassbook.features.faults import DictionaryError
+from glassbook.features.files import load_dictionary, save_dictionary
 from glassbook.features.gated import Gated
 from glassbook.features.identity import Identity
 from glassbook.features.jumprelu import JumpReLU
 from glassbook.features.learning import DictionaryLearner, DictionarySettings
+from glassbook.features.many import ManyLearner
 from glassbook.features.matching_pursuit import MatchingPursuit
 from glassbook.features.matryoshka import MatryoshkaBatchTopK
+from glassbook.features.opening import list_dictionaries, open_dictionary
 from glassbook.features.principal_components import PrincipalComponents
 from glassbook.features.random_directions import RandomDirections
+from glassbook.features.splicing import Splice, splice
 from glassbook.features.standard import Standard
 from glassbook.features.topk import TopK
+from glassbook.features.training import Running, Trained, Wanted, train, train_many
 from glassbook.features.transcoder import SkipTranscoder, Transcoder
 
 __all__ = [
@@ -25,14 +30,26 @@ __all__ = [
     "Gated",
     "Identity",
     "JumpReLU",
+    "ManyLearner",
     "MatchingPursuit",
     "MatryoshkaBatchTopK",
     "PrincipalComponents",
     "RandomDirections",
+    "Running",
     "SkipTranscoder",
     "Sparse",
+    "Splice",
     "Standard",
     "TopK",
+    "Trained",
     "Transcoder",
+    "Wanted",
+    "list_dictionaries",
+    "load_dictionary",
     "make_dictionary",
+    "open_dictionary",
+    "save_dictionary",
+    "splice",
+    "train",
+    "train_many",
 ]

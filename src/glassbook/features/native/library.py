@@ -71,7 +71,7 @@ def top_of_rows(
         return features, values.float()
     features = torch.empty(len(products), k, dtype=torch.int64)
     values = torch.empty(len(products), k)
-    _select(found, products, asked=_TOP, k=k, bias=bias, features=features, values=values)
+    _select(found, products, {"bias": bias, "features": features, "values": values}, asked=_TOP, k=k)
     return features, values
 
 
@@ -86,10 +86,10 @@ def above(
         return flat // pre.shape[1], flat % pre.shape[1], pre.view(-1).index_select(0, flat).float()
     known = {"bias": bias, "floors": floors.contiguous()}
     counts = torch.empty(len(products), dtype=torch.int64)
-    _select(found, products, asked=_COUNT, counts=counts, **known)
+    _select(found, products, known | {"counts": counts}, asked=_COUNT)
     starts, total = counts.cumsum(0) - counts, int(counts.sum())
     features, values = torch.empty(total, dtype=torch.int64), torch.empty(total)
-    _select(found, products, asked=_LIST, starts=starts, features=features, values=values, **known)
+    _select(found, products, known | {"starts": starts, "features": features, "values": values}, asked=_LIST)
     return torch.arange(len(products)).repeat_interleave(counts, output_size=total), features, values
 
 
@@ -98,7 +98,7 @@ def _is_readable(products: Tensor, bias: Tensor) -> bool:
     return is_here and bias.dtype is torch.float32 and products.dtype in (torch.float32, torch.bfloat16)
 
 
-def _select(found: ctypes.CDLL, products: Tensor, asked: int, k: int = 0, **tensors: Tensor) -> None:
+def _select(found: ctypes.CDLL, products: Tensor, tensors: dict[str, Tensor], asked: int, k: int = 0) -> None:
     places = {name: value.data_ptr() for name, value in tensors.items()}
     rows, n = products.shape
     is_bfloat16 = products.dtype is torch.bfloat16
