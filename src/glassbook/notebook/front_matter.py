@@ -16,6 +16,8 @@ from glassbook.notebook.faults import NotebookError
 _FENCE = "---"
 _ENDS = ("---", "...")
 _LARGEST, _DEEPEST = 200_000, 16
+# Without these nothing is repeated or tagged, and each level of depth needs one of those.
+_MORE, _DEEPER = re.compile("[*&!\x85\u2028\u2029]"), ("[", "{", "-", "?", "\n ", "\n\t")
 _NEXT_STEPS = {
     "mapping values are not allowed": "put a value that holds a colon in quotes",
     "cannot start any token": "put the value in quotes, and indent with spaces",
@@ -88,6 +90,8 @@ def _more_than_plain(text: str) -> Iterator[tuple[str, Any]]:
 
     These are found before anything is built, since the compiled loader ends the process where lists lie too deep.
     """
+    if not _MORE.search(text) and sum(map(text.count, _DEEPER)) < _DEEPEST:
+        return
     depth = 0
     for event in yaml.parse(text, Loader=_Reader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

@@ -147,7 +147,7 @@ class _Site:
     def _key(self, page: Page) -> str:
         """Return a checksum of all that a page is made from."""
         made_from = (program(), page, self.dressing.site(page.root, page.active))
-        return _sha256(msgspec.msgpack.encode(made_from, enc_hook=repr))
+        return _sha256(msgspec.msgpack.encode(made_from, enc_hook=str))
 
     def _read_marker(self) -> "dict[str, _Made]":
         try:

@@ -51,10 +51,13 @@ class Shelf:
 
     def came(self, entry: Entry) -> str:
         """Return the day of an entry: the one it gives, else the one on which git first saw it, else nothing."""
-        if entry.date:
-            return entry.date.isoformat()
-        changes = self.history.get(entry.slug, ())
-        return changes[-1].date if changes else ""
+        return self._days[entry.slug]
+
+    @cached_property
+    def _days(self) -> dict[str, str]:
+        first = {slug: changes[-1].date for slug, changes in self.history.items() if changes}
+        days = ((entry.slug, entry.date) for entry in self.entries)
+        return {slug: day.isoformat() if day else first.get(slug, "") for slug, day in days}
 
     def changed(self, entry: Entry) -> str:
         """Return the day on which an entry last changed, where that was after it came; else nothing."""
