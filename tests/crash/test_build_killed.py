@@ -60,18 +60,19 @@ def test_a_build_killed_at_any_moment_leaves_a_whole_site(notebook, kills):
     lasts = time.monotonic() - begun
     new = tree(notebook / "site")
     assert old != new and old.keys() == new.keys()
-    chance, seen = random.Random(0), 0
-    for round_ in range(kills):
-        word = "old" if round_ % 2 == 0 else "new"
+    chance, killed, rounds = random.Random(0), 0, 0
+    while killed < kills:
+        word, rounds = "old" if rounds % 2 == 0 else "new", rounds + 1
         say(notebook, word)
         running = start(notebook)
         time.sleep(chance.random() * lasts)
         running.send_signal(signal.SIGKILL)
-        seen += running.wait() == -signal.SIGKILL
+        is_killed = running.wait() == -signal.SIGKILL
+        # On a machine that has grown quieter builds end sooner, and kills must come sooner too.
+        killed, lasts = killed + is_killed, lasts if is_killed else lasts / 2
         assert tree(notebook / "site") in (old, new)
         built(notebook)
         assert tree(notebook / "site") == (old if word == "old" else new)
-    assert seen, "no build was killed while it worked"
 
 
 def test_two_builds_at_once_leave_one_whole_site(notebook):

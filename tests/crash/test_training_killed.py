@@ -17,15 +17,21 @@ def _train(folder):
     trained(STEPS, folder, checkpoint_every=1)
 
 
+def _reached(folder):
+    return max(checkpoint_steps(folder), default=0) if folder.is_dir() else 0
+
+
 def test_killed_again_and_again_a_training_ends_with_the_same_bits(tmp_path):
-    started = time.perf_counter()
     whole, _ = trained(STEPS, tmp_path / "whole", checkpoint_every=1)
-    took, chance = time.perf_counter() - started, random.Random(0)
-    folder, reached = tmp_path / "cut", [0]
+    chance, folder, reached = random.Random(0), tmp_path / "cut", [0]
     for _ in range(KILLS):
         child = multiprocessing.get_context("fork").Process(target=_train, args=(folder,))
         child.start()
-        time.sleep(chance.uniform(0.1, 0.4) * took)
+        # By what it has written and not by the clock, so that a busy machine kills in the midst of things too.
+        wanted = reached[-1] + chance.randint(1, 3)
+        while child.is_alive() and _reached(folder) < wanted:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.02))
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         steps = checkpoint_steps(folder)
