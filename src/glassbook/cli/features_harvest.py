@@ -160,15 +160,17 @@ def read_range(text: str) -> tuple[int, int | None]:
 
 
 class Pace:
-    """Tokens a second between the first report of a harvest and the last."""
+    """Tokens a second between the first report of the harvest itself and the last."""
 
     def __init__(self, report: "Report") -> None:
         self._report = report
-        self._moments: list[tuple[float, int]] = []
+        self._label, self._moments = "", list[tuple[float, int]]()
 
     def __call__(self, label: str, done: int, total: int) -> None:
         """Pass a report on."""
-        # The first one and the last one are kept.
+        # Of the work under way the first moment and the last one are kept.
+        if label != self._label:
+            self._label, self._moments = label, []
         self._moments[1:] = [(time.monotonic(), done)]
         self._report(label, done, total)
 

@@ -66,6 +66,17 @@ def test_a_stream_holds_no_more_than_its_pool_and_reads_no_further_than_it_must(
     assert seen.blocks == {0}
 
 
+def test_what_was_read_is_known_as_of_a_store_also_after_going_on(tmp_path):
+    facts = harvest(tiny_model(), texts(), SITES[0], tmp_path, small()).facts
+    one, other = _stream(), _stream()
+    one.next()
+    other.load_state(one.state())
+    assert other.facts == one.facts and one.facts["counts"]["tokens"] < facts["counts"]["tokens"]
+    list(other)
+    assert all(other.facts[name] == facts[name] for name in ("weights", "corpus", "settings"))
+    assert other.facts["counts"]["tokens"] == facts["counts"]["tokens"]
+
+
 def test_a_stream_is_one_of_the_trainings_in_the_precision_asked_for():
     found = _stream(dtype="bf16")
     assert isinstance(found, Stream) and found.next().dtype == torch.bfloat16

@@ -24,6 +24,8 @@ from glassbook.models.model import Model
 from glassbook.runs.machine import versions
 from glassbook.text.corpora import Corpus, Source, open_corpus
 
+HARVESTING, AGAIN = "harvesting", "finding the place in the corpus"
+"""What a harvest tells of itself: rows that are kept, and shards that are passed over where it goes on."""
 CALIBRATION_TOKENS = 4096
 """Of at least so many tokens at the beginning the median norm of each Site is taken."""
 
@@ -80,8 +82,10 @@ class Harvesting:
         if self.facts is None:
             self._begin(first)
         assert self.facts is not None
-        for shard in self.shards:
+        for number, shard in enumerate(self.shards, start=1):
             self._pass_over(shard)
+            if progress:
+                progress(AGAIN, number, len(self.shards))
         limits = {Site.parse(site): one.largest_norm for site, one in self.facts.sites.items() if one.largest_norm}
         while not self.budget.ended(self.shards, self.packer.exhausted()):
             contexts = self.budget.take(self.packer, self.shards)
@@ -152,7 +156,7 @@ class Harvesting:
             parts.append(part)
             done += len(part.contexts)
             if progress:
-                progress("harvesting", done, max(self.settings.tokens or 0, done))
+                progress(HARVESTING, done, max(self.settings.tokens or 0, done))
         return parts
 
     def _keep(self, contexts: list[Context], parts: list[Rows]) -> None:

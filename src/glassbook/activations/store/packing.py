@@ -37,12 +37,13 @@ class Documents:
 
     def __init__(self, corpus: Corpus, tokenizer: Tokenizer, part: tuple[int, int | None], read: int = 0) -> None:
         """Begin behind the first `read` documents of the part, as after so many calls of `next`."""
-        self.corpus, self.tokenizer = corpus, tokenizer
-        self.number, self.stop = part[0] + read, part[1]
-        self.read = read
+        self.tokenizer = tokenizer
+        self.number, self.read = part[0], 0
         self._digest = hashlib.sha256()
-        self._texts = islice(iter(corpus), self.number, self.stop)
+        self._texts = islice(iter(corpus), *part)
         self._encoded: deque[tuple[bytes, list[int]]] = deque()
+        for text in islice(self._texts, read):
+            self._note(text.encode())
 
     @property
     def sha256(self) -> str:
@@ -56,10 +57,13 @@ class Documents:
         if not self._encoded:
             return None
         raw, ids = self._encoded.popleft()
+        self._note(raw)
+        return self.number - 1, np.asarray(ids, np.int32)
+
+    def _note(self, raw: bytes) -> None:
         self._digest.update(len(raw).to_bytes(8, "little") + raw)
         self.read += 1
         self.number += 1
-        return self.number - 1, np.asarray(ids, np.int32)
 
     def _encode_some(self) -> None:
         texts: list[str] = []

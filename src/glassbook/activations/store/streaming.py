@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,6 +124,18 @@ class StreamedRows:
             found.append(context)
             wanted -= self.reader.most_rows(context)
         return found
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return weights, settings, and the corpus with number and checksum of the documents read so far, as a store does."""
+        info, source = self.corpus.info, self.packer.source
+        corpus = {"name": info.name, "licence": info.licence, "origin": info.origin}
+        return {
+            "weights": self.reader.model.identity.to_dict(),
+            "corpus": corpus | {"documents": source.read, "sha256": source.sha256},
+            "settings": self.reader.settings.asked(),
+            "counts": {"tokens": self.n_rows},
+        }
 
     def state(self) -> dict[str, Tensor]:
         """Return where the stream stands: documents read, contexts that wait, and rows that were not handed out yet."""
