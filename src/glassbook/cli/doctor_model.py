@@ -62,7 +62,9 @@ def check_parity(model: Model, name: str) -> Check:
     error = float((logits[want.top_tokens] - torch.tensor(want.top_logits)).abs().max())
     same = logits.topk(5).indices.tolist() == want.top_tokens
     exact = model.identity.dtype == "float32"
-    holds = error <= _TOLERANCE[model.identity.dtype] and (same or not exact) and int(logits.argmax()) == want.top_tokens[0]
+    holds = (
+        error <= _TOLERANCE[model.identity.dtype] and (same or not exact) and int(logits.argmax()) == want.top_tokens[0]
+    )
     answer = model.to_string([int(logits.argmax())])
     finding = (
         f"“{want.prompt}” goes on with “{answer.strip()}”; its logits differ from {want.made_by} by at most {error:.1e}"
@@ -132,7 +134,10 @@ def check_generation(model: Model) -> Check:
 
 def multiplied_weights(model: Model) -> list[Tensor]:
     """Return the matrices that every token is multiplied by: those of the blocks, and the unembedding."""
-    return [*(weight for weight in model.transformer.blocks.parameters() if weight.ndim == 2), model.transformer.unembed_weight]
+    return [
+        *(weight for weight in model.transformer.blocks.parameters() if weight.ndim == 2),
+        model.transformer.unembed_weight,
+    ]
 
 
 def _speed(name: str, share: float, finding: str, figures: dict[str, float]) -> Check:

@@ -8,7 +8,7 @@ from the pre-activations x W_enc + b_enc, and in how they are trained.
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -163,7 +163,7 @@ class Dictionary(nn.Module):
             raise DictionaryError("the activations hold NaN or infinite numbers; look for where they come from")
         return x.to(self.encoder.dtype)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         kept = {name: getattr(self, name).detach().clone() for name in self.float32}
         super()._apply(fn, recurse)
         for name, value in kept.items():

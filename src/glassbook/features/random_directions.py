@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from glassbook.core.seeds import generator
-from glassbook.features.dictionary import DICTIONARIES
+from glassbook.features.dictionary import DICTIONARIES, Dictionary
 from glassbook.features.faults import DictionaryError
 from glassbook.features.topk import TopK
 
@@ -19,6 +19,7 @@ class RandomDirections(TopK):
 
     kind = "random"
     is_reference = True
+    learn = Dictionary.learn
 
     def __init__(self, d_in: int, n_features: int, d_out: int | None = None, *, k: int = 32, seed: int = 0) -> None:
         super().__init__(d_in, n_features, d_out, k=k)

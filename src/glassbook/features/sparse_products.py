@@ -101,8 +101,8 @@ class _RowProducts(torch.autograd.Function):
 
 
 def squared_error(
-    reconstruction: Float[Tensor, "batch d"], target: Float[Tensor, "batch d"]
-) -> tuple[Float[Tensor, ""], Float[Tensor, "batch d"]]:
+    reconstruction: Float[Tensor, "*batch d"], target: Float[Tensor, "*batch d"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "*batch d"]]:
     """Return the squares of target - reconstruction summed, with gradients to both, and the difference, without."""
     return _SquaredError.apply(reconstruction, target)
 
