@@ -1,4 +1,4 @@
-"""Dictionaries by name: those that ship with the package, and folders."""
+"""Dictionaries by name: those that ship with the package, and folders; and the small model that some of them are of."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from glassbook.features.dictionary import Dictionary
 from glassbook.features.files import is_dictionary, load_dictionary
 
 _SHIPPED = Path(__file__).parent / "data"
+_MODEL = "model"
 
 
 def open_dictionary(source: str | Path, dtype: str | torch.dtype = "float32") -> Dictionary:
@@ -28,3 +29,12 @@ def list_dictionaries() -> list[str]:
     """Return the names of the dictionaries that ship with the package."""
     found = (path.parent for path in _SHIPPED.glob("*/*/dictionary.json"))
     return sorted(path.relative_to(_SHIPPED).as_posix() for path in found)
+
+
+def shipped_model(name: str = "bookworm") -> Path:
+    """Return the folder of a model that ships with the package, for `open_model`; raise InputError for an unknown name."""
+    folder = _SHIPPED / name / _MODEL
+    if not (folder / "config.json").is_file():
+        known = sorted(path.parent.parent.name for path in _SHIPPED.glob(f"*/{_MODEL}/config.json"))
+        raise InputError(f"no model '{name}' ships with the package; known names: {', '.join(known) or 'none'}")
+    return folder
