@@ -4,6 +4,7 @@ import json
 import platform
 from pathlib import Path
 
+import notebook
 import startup
 from harness import RESULTS, table
 
@@ -43,6 +44,9 @@ def main() -> None:
     path = RESULTS / "startup.json"
     if path.exists():
         parts.append(f"## Beginning\n\n{startup.table(json.loads(path.read_text()))}\n")
+    path = RESULTS / "notebook.json"
+    if path.exists():
+        parts.append(f"\n## Building a notebook\n\n{notebook.table(json.loads(path.read_text())['seconds'])}\n")
     notes = Path(__file__).parent / "NOTES.md"
     if notes.exists():
         parts.append(f"\n{notes.read_text()}")
