@@ -24,8 +24,8 @@ test: lint model ## everything that must hold, in at most eight minutes on two c
 	@$(BIN)/python scripts/budgets.py
 	@$(PYTEST) -m "$(TIER)" $(TESTS)
 
-test-full: lint model ## the tests of `make test` and the slow ones
-	@$(PYTEST) $(TESTS)
+test-full: lint model ## the tests of `make test` and the slow ones, and more examples of every law
+	@GLASSBOOK_TESTS=full $(PYTEST) $(TESTS)
 
 lint: .venv/tests.stamp ## ruff, the floors of the house (import-linter), types (mypy)
 	@$(BIN)/ruff check src tests scripts

@@ -14,10 +14,15 @@ from hypothesis import HealthCheck, settings
 DEFAULT_MODEL = "smollm2-135m"
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-settings.register_profile(
-    "glassbook", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("glassbook")
+for name, examples in (("quick", 50), ("full", 200)):
+    settings.register_profile(
+        name,
+        deadline=None,
+        max_examples=examples,
+        derandomize="CI" in os.environ,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile(os.environ.get("GLASSBOOK_TESTS", "quick"))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glassbook.core.errors import InputError
-from glassbook.stats import bootstrap_ratings, bradley_terry, elo
+from glassbook.stats import Ratings, bootstrap_ratings, bradley_terry, elo
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "stats_oracles.json").read_text())["leagues"]
 NAMES = "abcde"
@@ -27,6 +28,12 @@ ROUND = [(a, b, 1.0) for a, b in zip(NAMES, NAMES[1:] + NAMES[0], strict=True)] 
 
 def as_games(won_and_lost) -> list[tuple[str, str, float]]:
     return [(str(winner), str(loser), 1.0) for winner, loser in won_and_lost]
+
+
+def expected_of_a(found: Ratings, first: str, second: str) -> float:
+    """Return what `a` is expected to score in a game."""
+    win, tie, loss = found.chances(first, second)
+    return {first: win + tie / 2, second: loss + tie / 2}.get("a", 0.0)
 
 
 def drawn_games(ratings: dict[str, float], tie: float, n: int, seed: int) -> list[tuple[str, str, float]]:
@@ -75,11 +82,9 @@ def test_at_the_likeliest_ratings_everybody_scores_and_ties_as_often_as_expected
         ties += tie
     assert expected == pytest.approx(scored, abs=1e-5)
     assert ties == pytest.approx(sum(score == 0.5 for *_, score in games), abs=1e-5)
-    # Control: ratings that are a little off do not balance.
-    off = found.ratings + np.linspace(0, 0.1, len(found.players))
-    gap = {p: s for p, s in zip(found.players, off, strict=True)}
-    wrong = sum(1 / (1 + math.exp(gap[b] - gap[a])) for a, b, _ in games if "a" in (a, b))
-    assert wrong != pytest.approx(scored["a"], abs=1e-5)
+    # Control: with its own rating a little higher, the same player would have to have scored more.
+    higher = replace(found, ratings=found.ratings + 0.1 * (np.array(found.players) == "a"))
+    assert sum(expected_of_a(higher, first, second) for first, second, _ in games) > scored["a"] + 1e-4
 
 
 @settings(max_examples=40)
