@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from glassbook.core.sites import Site
 from glassbook.core.taps import Edit, Span
 from glassbook.features.dictionary import Dictionary
 from glassbook.features.faults import DictionaryError
+from glassbook.features.transcoder import Transcoder
 from glassbook.models.model import Model
 
 FeatureChange = Callable[[Float[Tensor, "batch pos n_features"], Span], Float[Tensor, "batch pos n_features"]]
@@ -58,70 +60,101 @@ class Splice:
 
     def edits_for(self, model: Model) -> list[Edit]:
         """Return the edits for a model; raise DictionaryError where the widths differ."""
-        for site, width in ((self.read, self.dictionary.d_in), (self.written, self.dictionary.d_out)):
-            has = width_at(model, *model.sites(site))
-            if has != width:
-                raise DictionaryError(
-                    f"this {self.dictionary.kind} dictionary is {width} wide and {site} of {model.identity.name} is {has}; "
-                    "splice it where it was trained"
-                )
-        if self.read == self.written:
-            return [Edit(self.written, self._replace, self.where)]
-        seen: list[Tensor] = []
-
-        def keep(value: Tensor, span: Span) -> Tensor:
-            seen[:] = [value]
-            return value
-
-        def write(value: Tensor, span: Span) -> Tensor:
-            if not seen:
-                raise DictionaryError(
-                    f"{self.written} comes before {self.read} in this model, so nothing was read; swap them"
-                )
-            return self._replaced(seen.pop(), value, span)
-
-        return [Edit(self.read, keep, _nowhere), Edit(self.written, write, self.where)]
-
-    def _replace(self, value: Tensor, span: Span) -> Tensor:
-        return self._replaced(value, value, span)
+        return edits_between(model, self.dictionary, (self.read, self.written), self._replaced, self.where)
 
     def _replaced(self, read: Tensor, value: Tensor, span: Span) -> Tensor:
-        """Return what flows on in place of `value`, given what the dictionary reads."""
+        """Return what flows on in place of `value`, given what the dictionary reads, heads side by side."""
         if self.error and self.change is None and not self.through_features:
             return value
         dictionary = self.dictionary
-        x, was = (part.flatten(2).to(dictionary.encoder.dtype) for part in (read, value))
-        features = dictionary.encode(x)
+        features = dictionary.encode(read)
         changed = features if self.change is None else self.change(features, span)
-        new, past = dictionary.decode(changed), dictionary.skip(x)
+        if self.error and not self.through_features:
+            # What is as it was adds exactly nothing, however large the reconstruction is.
+            return value + (changed - features) @ dictionary.W_dec
+        new, past = dictionary.decode(changed), dictionary.skip(read)
         if past is not None:
             new = new + past
         if self.error:
             before = dictionary.decode(features)
-            before = before if past is None else before + past
-            new = new + (was - before).detach() if self.through_features else was + (new - before)
-        mask = self.where(span).view(*value.shape[:2], *[1] * (value.ndim - 2))
+            new = new + (value - (before if past is None else before + past)).detach()
+        return new
+
+
+Replacing = Callable[[Float[Tensor, "batch pos d_in"], Float[Tensor, "batch pos d_out"], Span], Tensor]
+"""What flows on where a dictionary writes: from what it reads, what stands there, and the span of the pass."""
+
+
+def edits_between(
+    model: Model, dictionary: Dictionary, places: tuple[Site, Site], replacing: Replacing, where: Where
+) -> list[Edit]:
+    """Return the edits that put `replacing` in the place of a value, at the tokens `where`, heads side by side.
+
+    `places` are where the dictionary reads and where it writes. Raises DictionaryError where the widths differ.
+    """
+    read, written = places
+    for site, width in ((read, dictionary.d_in), (written, dictionary.d_out)):
+        has = width_at(model, *model.sites(site))
+        if has != width:
+            raise DictionaryError(
+                f"this {dictionary.kind} dictionary is {width} wide and {site} of {model.identity.name} is {has}; "
+                "splice it where it was trained"
+            )
+
+    def replaced(read_value: Tensor, value: Tensor, span: Span) -> Tensor:
+        # A dictionary held in half precision would else round what it leaves alone.
+        dtype = torch.promote_types(dictionary.encoder.dtype, value.dtype)
+        new = replacing(read_value.flatten(2).to(dictionary.encoder.dtype), value.flatten(2).to(dtype), span)
+        mask = where(span).view(*value.shape[:2], *[1] * (value.ndim - 2))
         return new.view_as(value).to(value.dtype).where(mask, value)
+
+    if read == written:
+        return [Edit(written, lambda value, span: replaced(value, value, span), where)]
+    seen: list[Tensor] = []
+
+    def keep(value: Tensor, span: Span) -> Tensor:
+        seen[:] = [value]
+        return value
+
+    def write(value: Tensor, span: Span) -> Tensor:
+        if not seen:
+            raise DictionaryError(f"{written} comes before {read} in this model, so nothing was read; swap them")
+        return replaced(seen.pop(), value, span)
+
+    return [Edit(read, keep, _nowhere), Edit(written, write, where)]
 
 
 def splice(dictionaries: Mapping[SiteOrPair, Dictionary] | Dictionary, **how: Any) -> list[Splice]:
     """Return splices of dictionaries by Site, or of one at the Site it was trained at; `how` takes the fields of Splice.
 
-    Raises InputError where a dictionary does not say what it was trained at.
+    Raises InputError where a dictionary does not say what it was trained at, DictionaryError for a transcoder at one Site.
     """
-    given = {_trained_at(dictionaries): dictionaries} if isinstance(dictionaries, Dictionary) else dictionaries
+    given = {None: dictionaries} if isinstance(dictionaries, Dictionary) else dictionaries
     found = []
     for place, dictionary in given.items():
-        read, written = place if isinstance(place, tuple) else (place, place)
-        found.append(Splice(dictionary=dictionary, read=Site.parse(read), written=Site.parse(written), **how))
+        read, written = places_of(dictionary, place)
+        found.append(Splice(dictionary=dictionary, read=read, written=written, **how))
     return found
 
 
-def _trained_at(dictionary: Dictionary) -> SiteOrPair:
-    read, written = dictionary.facts.get("site"), dictionary.facts.get("site_out")
-    if not read:
-        raise InputError('this dictionary does not say where it was trained; give {"L6.resid_post": dictionary}')
-    return (read, written) if written else read
+def places_of(dictionary: Dictionary, site: SiteOrPair | None = None) -> tuple[Site, Site]:
+    """Return where a dictionary reads and where it writes: at `site`, else where it was trained.
+
+    Raises InputError where it does not say so, DictionaryError for a transcoder at one Site.
+    """
+    if site is None:
+        site, out = dictionary.facts.get("site"), dictionary.facts.get("site_out")
+        if not site:
+            raise InputError("this dictionary does not say where it was trained; give its Site, such as L6.resid_post")
+        site = (site, out) if out else site
+    if not isinstance(site, tuple):
+        if isinstance(dictionary, Transcoder):
+            raise DictionaryError(
+                f"a {dictionary.kind} reads at one Site and writes at another, and only {site} is known; "
+                "give both, such as (L6.resid_mid, L6.mlp_out)"
+            )
+        site = (site, site)
+    return Site.parse(site[0]), Site.parse(site[1])
 
 
 def _nowhere(span: Span) -> Bool[Tensor, "batch pos"]:
