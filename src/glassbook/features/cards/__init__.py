@@ -2,5 +2,18 @@
 
 from glassbook.features.cards.card import Card, Cards, Example, Histogram
 from glassbook.features.cards.files import cards_faults, has_cards, open_cards, save_cards
+from glassbook.features.cards.making import make_cards
+from glassbook.features.cards.settings import CardSettings
 
-__all__ = ["Card", "Cards", "Example", "Histogram", "cards_faults", "has_cards", "open_cards", "save_cards"]
+__all__ = [
+    "Card",
+    "CardSettings",
+    "Cards",
+    "Example",
+    "Histogram",
+    "cards_faults",
+    "has_cards",
+    "make_cards",
+    "open_cards",
+    "save_cards",
+]

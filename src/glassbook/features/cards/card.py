@@ -28,7 +28,8 @@ class Example:
     """A stretch of one document with the feature's activation at each token; `peak` is the place of what was chosen.
 
     `interval` is 0 in the top examples; from 1 on it numbers the even intervals of activation that samples were drawn from,
-    the highest first. Tokens that the harvest left out count as 0.
+    the highest first. Tokens that the harvest left out count as 0. The first of the tokens stands at `start` in the store's
+    context of number `context`.
     """
 
     tokens: tuple[int, ...]
@@ -36,6 +37,8 @@ class Example:
     document: int
     peak: int
     interval: int
+    context: int = -1
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ class _Example(msgspec.Struct, array_like=True, frozen=True):
     document: int
     peak: int
     interval: int
+    context: int
+    start: int
     tokens: bytes
     places: bytes
     shares: bytes
@@ -202,9 +207,9 @@ def _pack_example(example: Example, largest: float) -> _Example:
     values = np.asarray(example.activations, np.float32)
     places = values.nonzero()[0]
     shares = (values[places] / np.float32(largest or 1)).astype("<f2")
+    where = (example.document, example.peak, example.interval, example.context, example.start)
     tokens = np.asarray(example.tokens, "<u4").tobytes()
-    places_bytes = places.astype("u1").tobytes()
-    return _Example(example.document, example.peak, example.interval, tokens, places_bytes, shares.tobytes())
+    return _Example(*where, tokens, places.astype("u1").tobytes(), shares.tobytes())
 
 
 def _unpack_example(packed: _Example, largest: float) -> Example:
@@ -215,7 +220,8 @@ def _unpack_example(packed: _Example, largest: float) -> Example:
     )
     if not 0 <= packed.peak < len(tokens):
         raise ValueError("an example has no token at its peak")
-    return Example(tuple(tokens.tolist()), tuple(values.tolist()), packed.document, packed.peak, packed.interval)
+    where = (packed.document, packed.peak, packed.interval, packed.context, packed.start)
+    return Example(tuple(tokens.tolist()), tuple(values.tolist()), *where)
 
 
 def _pack_ranked(ranked: Sequence[tuple[str | int, float]]) -> _Ranked:
