@@ -4,22 +4,26 @@ from pathlib import Path
 
 import torch
 
+from glassbook.core.devices import as_dtype
 from glassbook.core.errors import InputError
 from glassbook.features.dictionary import Dictionary
 from glassbook.features.files import is_dictionary, load_dictionary
+from glassbook.features.formats.finding import find_format, import_dictionary
 
 _SHIPPED = Path(__file__).parent / "data"
 _MODEL = "model"
 
 
 def open_dictionary(source: str | Path, dtype: str | torch.dtype = "float32") -> Dictionary:
-    """Return the dictionary of a known name, such as `smollm2-135m/L15.resid_post`, or in a folder.
+    """Return the dictionary of a known name, such as `smollm2-135m/L15.resid_post`, or in a folder, of ours or another package's.
 
     Raises InputError for a name that is neither, FileFormatError for a folder that is damaged.
     """
     for path in (Path(source), _SHIPPED / source):
         if is_dictionary(path):
             return load_dictionary(path, dtype)
+    if find_format(source) is not None:
+        return import_dictionary(source).dictionary.to(as_dtype(dtype))
     known = list_dictionaries()
     named = f"known names: {', '.join(known)}" if known else "no dictionary ships with this version"
     raise InputError(f"'{source}' is no folder with a dictionary and no known name; {named}")
