@@ -1,0 +1,40 @@
+"""Whether a dictionary belongs to a model: the same weights, another precision of them, or another model."""
+
+import warnings
+
+import msgspec
+
+from glassbook.features.dictionary import Dictionary
+from glassbook.features.faults import DictionaryError, DictionaryWarning
+from glassbook.models.identity import Identity
+
+
+def trained_on(dictionary: Dictionary) -> Identity:
+    """Return which weights a dictionary was trained on; unknown where it does not say."""
+    try:
+        return msgspec.convert(dictionary.facts["weights"], Identity)
+    except (KeyError, msgspec.ValidationError):
+        return Identity.unknown("unknown weights")
+
+
+def check_belongs(dictionary: Dictionary, identity: Identity, force: bool = False) -> bool:
+    """Return whether a model has the very weights that a dictionary was trained on, or nothing is known of those.
+
+    Another precision or quantization of them gets a DictionaryWarning. Raises DictionaryError for another model, unless `force`.
+    """
+    ours = trained_on(dictionary)
+    if not ours.lineage or ours.fingerprint == identity.fingerprint:
+        return True
+    if ours.lineage != identity.lineage:
+        if force:
+            return False
+        raise DictionaryError(
+            f"the dictionary was trained on {ours.label} and this model is {identity.label}, which is not the same model; "
+            "open that one, or use it all the same with force"
+        )
+    warnings.warn(
+        f"the dictionary was trained on {ours.label} ({ours.dtype}) and is used on {identity.label} ({identity.dtype})",
+        DictionaryWarning,
+        stacklevel=3,
+    )
+    return False
