@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, distributed
 
-from glassbook.core.devices import as_dtype
+from glassbook.core.devices import as_dtype, dtype_name
 from glassbook.core.errors import InputError
 from glassbook.features.batchtopk import BatchTopK
 from glassbook.features.dead_features import MOST_TOKENS, aux_loss, aux_rows, resample
@@ -140,6 +140,12 @@ class DictionaryLearner:
         self.normalization.fold_into(done)
         done.facts = dict(self.working.facts) | {"normalization": self.normalization.facts()}
         return done.requires_grad_(False)
+
+    def told(self) -> dict[str, Any]:
+        """Return how the dictionary is trained as plain data, with what was left open as it was decided."""
+        decided = {"lr": self.schedule.lr, "mend": self.mend, "dtype": dtype_name(self.dtype)}
+        penalty = self.working.penalty if self.settings.sparsity is None else self.settings.sparsity
+        return asdict(self.settings) | decided | ({"sparsity": penalty} if self.working.penalty else {})
 
     def state(self) -> dict[str, Tensor]:
         """Return all that the next step depends on."""

@@ -1,18 +1,16 @@
 """From activations to a trained dictionary: one, or a sweep of many from one pass."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from glassbook.activations.store.settings import Harvest
 from glassbook.activations.store.store import ActivationStore
-from glassbook.activations.store.streaming import stream
 from glassbook.core.errors import InputError
-from glassbook.core.sites import Site
 from glassbook.features.dictionary import DICTIONARIES, Dictionary, make_dictionary
+from glassbook.features.feed import Feeding, feed_of
 from glassbook.features.learning import Batch, DictionaryLearner, DictionarySettings
 from glassbook.features.many import ManyLearner
 from glassbook.features.splicing import SiteOrPair
@@ -25,9 +23,6 @@ from glassbook.training.processes import ALONE, Processes
 
 FIT_ROWS = 65_536
 """Rows to which a reference, such as PCA, is fitted."""
-
-CORPUS_TOKENS = 200_000
-"""Tokens of a corpus that are learned from where nothing else is asked."""
 
 ALONE_NAME = "dictionary"
 """What the one dictionary of a training is called in its checkpoints."""
@@ -93,12 +88,14 @@ def train(
     kind, and the fields of Running and DictionarySettings but for `steps`. A training that was cut short goes on from `folder`.
     Raises InputError or DictionaryError for what cannot be trained.
     """
-    source = _source(model, corpus, site, how)
+    given = {one.name: how.pop(one.name) for one in fields(Feeding) if one.name in how and one.name != "seed"}
+    feeding = Feeding(**{"seed": int(how.get("seed", 0)), **given})
+    feed = feed_of(model, corpus, site if isinstance(site, tuple) else (site,), feeding)
     running = {one.name: how.pop(one.name) for one in fields(Running) if one.name in how}
     wanted = Wanted(n_features=n_features, kind=kind, k=k, settings=how.pop("settings", {}), training=how)
-    done = train_many(source.rows, {ALONE_NAME: wanted}, Running(steps=source.steps, **running), source.widths)
+    done = train_many(feed.rows, {ALONE_NAME: wanted}, Running(steps=feed.steps, **running), feed.widths)
     one = done[ALONE_NAME]
-    one.dictionary.facts |= source.facts
+    one.dictionary.facts |= feed.facts()
     return one
 
 
@@ -132,51 +129,9 @@ def train_many(
         history = run_loop(ManyLearner(learners), rows, loop, **told)  # type: ignore[arg-type]
     done = references | {name: learner.dictionary() for name, learner in learners.items()}
     for name, dictionary in done.items():
-        dictionary.facts |= {"steps": history.steps_done} | _asked(wanted[name])
+        learner = learners.get(name)
+        dictionary.facts |= {"steps": history.steps_done} | ({"training": learner.told()} if learner else {})
     return {name: Trained(done[name], _own_history(history, name)) for name in wanted}
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where activations come from, how many steps they are for, how wide they are and what is told of them."""
-
-    rows: Stream
-    steps: int
-    widths: tuple[int, int]
-    facts: dict[str, Any]
-
-
-def _source(
-    model: Model | None, corpus: Source | Corpus | ActivationStore, site: SiteOrPair, how: dict[str, Any]
-) -> _Source:
-    """Return where activations come from; what is said of it leaves `how`, but for the seed."""
-    tokens, size, seed = how.pop("tokens", None), int(how.pop("batch_size", 4096)), int(how.get("seed", 0))
-    harvest = how.pop("harvest", None) or Harvest()
-    wanted = int(tokens or (corpus.n_tokens if isinstance(corpus, ActivationStore) else CORPUS_TOKENS))
-    if wanted < size or size < 1:
-        raise InputError(f"{wanted:,} tokens make no batch of {size:,}; give more tokens or a smaller batch_size")
-    sites = [Site.parse(one) for one in (site if isinstance(site, tuple) else (site,))]
-    asked: Any = sites[0] if len(sites) == 1 else sites
-    named = {"site": str(sites[0])} | ({"site_out": str(sites[1])} if len(sites) == 2 else {})
-    if isinstance(corpus, ActivationStore):
-        if model is not None:
-            corpus.check_weights(model.identity)
-        facts = {name: corpus.facts[name] for name in ("weights", "corpus", "settings")}
-        store_rows = corpus.batches(asked, size, seed=seed, epochs=None)
-        widths = [corpus.width(one) for one in sites]
-        return _Source(store_rows, wanted // size, (widths[0], widths[-1]), named | _renamed(facts))
-    if model is None:
-        raise InputError("a corpus needs a model that reads it; give one, or a store instead of the corpus")
-    rows = stream(model, corpus, asked, replace(harvest, tokens=wanted), batch_size=size, seed=seed)
-    told = {"name": rows.corpus.name, "licence": rows.corpus.licence, "origin": rows.corpus.origin}
-    facts = {"weights": model.identity.to_dict(), "corpus": told, "settings": harvest.asked()}
-    widths = [rows.reader.widths[one] for one in sites]
-    return _Source(rows, wanted // size, (widths[0], widths[-1]), named | _renamed(facts))
-
-
-def _renamed(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return facts of a store as those of a dictionary, whose own settings have that name."""
-    return {"weights": facts["weights"], "corpus": facts["corpus"], "harvest": facts["settings"]}
 
 
 def _settings(wanted: Wanted, running: Running) -> DictionarySettings:
@@ -186,12 +141,6 @@ def _settings(wanted: Wanted, running: Running) -> DictionarySettings:
         known = [one.name for one in fields(DictionarySettings) if one.name != "steps"]
         wrong = [name for name in wanted.training if name not in known]
         raise InputError(f"a training has no '{', '.join(wrong)}'; it has {', '.join(known)}") from None
-
-
-def _asked(wanted: Wanted) -> dict[str, Any]:
-    """Return what was asked, as plain data."""
-    plain = asdict(wanted)
-    return {"training": dict(plain["training"])}
 
 
 def _fit(references: list[Dictionary], rows: Stream, steps: int) -> None:
