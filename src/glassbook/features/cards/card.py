@@ -192,15 +192,18 @@ def unpack(feature: int, data: bytes) -> Card:
             feature=feature,
             density=packed.density,
             max_activation=packed.max_activation,
-            histogram=Histogram(
-                tuple(number * packed.bin_width for number in range(len(packed.counts) + 1)), tuple(packed.counts)
-            ),
+            histogram=_unpack_histogram(packed),
             examples=tuple(_unpack_example(example, packed.max_activation) for example in packed.examples),
             ablation=tuple(tuple(np.frombuffer(effects, "<f4").tolist()) for effects in packed.ablation),
             **ranked,
         )
     except (zlib.error, msgspec.MsgspecError, ValueError, IndexError) as fault:
         raise FileFormatError(f"the card of feature {feature} is damaged ({fault}); make the cards again") from fault
+
+
+def _unpack_histogram(packed: _Packed) -> Histogram:
+    n_edges = len(packed.counts) + 1 if packed.counts else 0
+    return Histogram(tuple(number * packed.bin_width for number in range(n_edges)), tuple(packed.counts))
 
 
 def _pack_example(example: Example, largest: float) -> _Example:
