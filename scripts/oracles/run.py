@@ -46,8 +46,12 @@ ORACLES: dict[str, Oracle] = {
     "migration_steering": Oracle("steering", "model folder"),
     "migration_report": Oracle(None),
     "stats_golden": Oracle("stats"),
+    "dictionaries_ours": Oracle(None),
+    "dictionaries_sae_lens": Oracle("sae_lens"),
+    "dictionaries_dictionary_learning": Oracle("dictionary_learning"),
+    "dictionaries_sparsify": Oracle("sparsify"),
 }
-NEEDS_TORCH = ("peers", "nnsight", "steering")
+NEEDS_TORCH = ("peers", "nnsight", "steering", "sae_lens", "dictionary_learning", "sparsify")
 
 
 def python_of(environment: str | None) -> Path:

@@ -22,7 +22,7 @@ from glassbook.features.matryoshka import MatryoshkaBatchTopK
 from glassbook.features.transcoder import SkipTranscoder, Transcoder
 from glassbook.files.atomic import write_json
 
-VERSION = "6.51.1"
+VERSION = "6.54.12"
 """Of the package whose format this is; its loader goes by this number."""
 
 _UNPROCESSED = {"fold_ln": False, "center_writing_weights": False, "center_unembed": False}

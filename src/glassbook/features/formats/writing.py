@@ -15,11 +15,16 @@ from glassbook.files.safetensors import write_safetensors
 from glassbook.models.identity import tensor_bytes
 
 
+def check_new(path: Path) -> None:
+    """Raise InputError where something is at a path already that a new folder would take the place of."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"'{path}' is there already and not empty; name another folder")
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that takes its place when the block ends well; raise InputError where something is there."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"'{path}' is there already and not empty; name another folder for the export")
+    check_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(path) as unfinished:
         yield unfinished
