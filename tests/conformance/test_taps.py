@@ -194,6 +194,7 @@ def test_gradients_of_a_part_are_the_part_of_the_gradients(case: Case) -> None:
         assert torch.allclose(alone.grad(site), whole.grad(site.whole).select(*site.part), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_untapped_network_compiles_without_a_graph_break() -> None:
     # In a process of its own: the tests' checks of shapes are Python that no compiler sees through.
     script = Path(__file__).with_name("compile_untapped.py")

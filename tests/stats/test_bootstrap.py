@@ -128,6 +128,7 @@ def test_a_difference_of_medians_is_no_median_of_differences():
     assert bootstrap(ours - theirs, median, seed=0).estimate == 4.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_items", [True, False])
 def test_over_ten_seeds_and_their_items_the_mean_is_covered(same_items):
     def draw(rng):

@@ -98,6 +98,7 @@ def test_a_vector_moves_the_model_its_own_way_and_a_random_one_does_not(
     assert up - plain > max(randoms)
 
 
+@pytest.mark.slow
 def test_the_principal_components_are_those_that_repeng_made_of_the_same_pairs(default_model: Model) -> None:
     theirs, last = load_control_vector(REPENG, default_model), Site("resid_post", default_model.config.n_layers - 1)
     pairs = load_contrast("sentiment")

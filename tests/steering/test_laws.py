@@ -35,7 +35,8 @@ from steering.laws import (
 
 pytestmark = pytest.mark.parametrize("architecture", [GPT2, LLAMA])
 every_operator = pytest.mark.parametrize("operator", OPERATORS)
-EXAMPLES = settings(max_examples=25)
+# Each example is several passes of a model, so there are fewer than elsewhere.
+EXAMPLES = settings(max_examples=settings.default.max_examples // 4)
 PROMPT = [5, 9, 2, 77, 31, 8]
 
 

@@ -134,6 +134,7 @@ def test_the_perplexity_of_a_topic_is_that_of_the_actadd_protocol(positions: str
     assert told[0] == pytest.approx(sum(float(logs[at + i - 1, i + 1]) for i in range(1, 8)) / 7, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_function_of_the_text_is_an_effect_and_where_it_raises_the_cell_is_marked() -> None:
     settings = quick(items=["ab", "cd", "ef", "bc", "de", "gh"], strengths=(1, 20))
     found = sweep(planted_model(), along(effect=1.0), effect=lambda text: text.count("P"), **settings)
