@@ -8,13 +8,17 @@ from glassbook.features.formats.finding import (
     import_dictionary,
     list_parts,
 )
+from glassbook.features.formats.neuronpedia import NAME as NEURONPEDIA
+from glassbook.features.formats.neuronpedia import export_cards
 from glassbook.features.formats.outcome import Exported, Imported
 
 __all__ = [
     "FORMATS",
+    "NEURONPEDIA",
     "Exported",
     "Format",
     "Imported",
+    "export_cards",
     "export_dictionary",
     "find_format",
     "import_dictionary",
