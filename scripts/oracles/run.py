@@ -50,6 +50,7 @@ ORACLES: dict[str, Oracle] = {
     "dictionaries_sae_lens": Oracle("sae_lens"),
     "dictionaries_dictionary_learning": Oracle("dictionary_learning"),
     "dictionaries_sparsify": Oracle("sparsify"),
+    "dictionaries_neuronpedia": Oracle("sae_lens"),
 }
 NEEDS_TORCH = ("peers", "nnsight", "steering", "sae_lens", "dictionary_learning", "sparsify")
 

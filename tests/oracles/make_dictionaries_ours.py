@@ -9,14 +9,21 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import torch
 from dictionary_cases import FOLDERS, INPUTS, N_ROWS, OURS
 
+from features.cards.cards_samples import a_dictionary_folder, some_cards
 from features.samples import ROWS, TRAINED, drawn, inputs
+from glassbook.core.seeds import generator
+from glassbook.features import open_dictionary
+from glassbook.features.cards import save_cards
 from glassbook.features.faults import DictionaryError
-from glassbook.features.formats import FORMATS, export_dictionary
+from glassbook.features.files import save_dictionary
+from glassbook.features.formats import FORMATS, NEURONPEDIA, export_cards, export_dictionary
 
 # sparsify's transcoders write as many numbers as they read.
 SQUARE = {
@@ -45,6 +52,18 @@ def main() -> None:
             with suppress(DictionaryError):
                 slug = re.sub(r"[^a-z0-9]+", "-", label)
                 export_dictionary(dictionary, FOLDERS / OURS / format_name / slug, format_name)
+    write_cards()
+
+
+def write_cards() -> None:
+    """Write the cards of a dictionary of few features as feature files."""
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "L3-small"
+        dictionary = a_dictionary_folder(folder)
+        dictionary.decoder.data = torch.randn(dictionary.decoder.shape, generator=generator(0, "cards"))
+        save_dictionary(folder, dictionary, FACTS | {"site": "L3.resid_post"})
+        save_cards(folder, some_cards())
+        export_cards(open_dictionary(folder), folder, FOLDERS / OURS / NEURONPEDIA)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The intervals of activation that Neuronpedia shows are those that the examples were drawn from."""
+"""Feature files are as the package that makes Neuronpedia's reads them, and their intervals those of the examples."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 
 from features.cards.cards_samples import a_card
+from features.formats.samples import GOLDEN
 from glassbook.features.cards import Histogram
 from glassbook.features.cards.activity import INTERVALS, Activity
 from glassbook.features.formats.neuronpedia import _interval
@@ -33,3 +35,10 @@ def test_control_the_interval_above_does_not_hold_the_values():
     card = replace(a_card(0), histogram=Histogram(tuple(i * 0.25 for i in range(33)), (1,) * 32), max_activation=7.9)
     assert _interval(card, 1)["bin_min"] == 7 and _interval(card, 8)["bin_max"] == 1
     assert _interval(card, 1)["bin_min"] > _interval(card, 2)["bin_min"]
+
+
+def test_the_package_that_makes_neuronpedias_files_reads_ours_field_by_field():
+    ours = json.loads((GOLDEN / "ours" / "neuronpedia" / "batch-0.json").read_text())
+    read = json.loads((GOLDEN.parent / "dictionaries_neuronpedia.json").read_text())["read"]
+    assert {key: read[key] for key in ours} == ours and read.keys() - ours.keys() <= {"sae_id_suffix"}
+    assert ours["features"] and all(feature["activations"] for feature in ours["features"])

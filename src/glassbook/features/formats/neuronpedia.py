@@ -46,7 +46,7 @@ def export_cards(dictionary: Dictionary, folder: str | Path, out: str | Path) ->
         )
     about = {"model_id": model_name(dictionary) or "unknown", "layer": layer, "sae_set": place.resolve().name}
     alive = (feature for feature in range(cards.n_features) if cards.counts[feature])
-    files = []
+    files: list[str] = []
     with new_folder(target) as unfinished:
         while batch := [_feature(dictionary, cards, cards.card(number)) for number in islice(alive, PER_FILE)]:
             files.append(f"batch-{len(files)}.json")
