@@ -22,7 +22,7 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to w
 def export(dictionary: Named, format_name: FormatName, out: Out, as_json: Json = False) -> None:
     """Write a dictionary so that SAELens, dictionary_learning or sparsify opens it, with the same outputs.
 
-    What a format has no word for is refused or said. With --format neuronpedia its cards and labels become feature files.
+    What a format has no word for is refused or said. With --format neuronpedia its cards become feature files.
     """
     from glassbook.features.formats import NEURONPEDIA, export_cards, export_dictionary
     from glassbook.features.opening import open_dictionary

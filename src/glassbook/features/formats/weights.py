@@ -2,7 +2,8 @@
 
 Some take the decoder's bias off the input first, some weigh pre-activations by the norms of the decoder. Both can be folded into
 encoder and bias for good, so that a dictionary here has one convention: f from x W_enc + b_enc, y = f W_dec + b_dec. Folding is
-done in float64 and rounded once.
+done in float64 and rounded once. What is computed in another order differs by rounding, so that a pre-activation that lies within
+it of a threshold may fall on the other side.
 """
 
 from collections.abc import Mapping
