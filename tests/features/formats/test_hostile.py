@@ -86,6 +86,46 @@ def test_turned_bits_give_a_dictionary_or_a_sentence_and_never_a_traceback(folde
         reads_or_says(copy)
 
 
+def read_only_files() -> dict[str, bytes]:
+    """Return whole files of the formats that are only read, by name."""
+    held = {"W_enc": (8, 24), "b_enc": (24,), "W_dec": (24, 8), "b_dec": (8,), "threshold": (24,)}
+    drawn = {name: np.random.default_rng(0).random(shape, np.float32) for name, shape in held.items()}
+    packed, pressed = io.BytesIO(), io.BytesIO()
+    np.savez(packed, **drawn)
+    np.savez_compressed(pressed, **drawn)
+    with tempfile.TemporaryDirectory() as place:
+        turned = drawn | {"W_enc": np.ascontiguousarray(drawn["W_enc"].T)}
+        entries = [(name, "F32", value.shape, value) for name, value in turned.items() if name != "threshold"]
+        write_safetensors(Path(place) / "layer_0.safetensors", entries)
+        layer = (Path(place) / "layer_0.safetensors").read_bytes()
+    return {
+        "stored/params.npz": packed.getvalue(),
+        "pressed/params.npz": pressed.getvalue(),
+        "layer_0.safetensors": layer,
+    }
+
+
+READ_ONLY = read_only_files()
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.sampled_from(sorted(READ_ONLY)), st.data())
+def test_files_that_are_only_read_end_in_a_dictionary_or_a_sentence_too(name, data):
+    content = bytearray(READ_ONLY[name])
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+        assert import_dictionary(file).dictionary.n_features == 24
+        for spot in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=4)):
+            content[spot] ^= 1 << data.draw(st.integers(0, 7))
+        file.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+        try:
+            assert torch.isfinite(import_dictionary(file).dictionary.encoder).all()
+        except GlassbookError as fault:
+            assert "\n" not in str(fault)
+
+
 PLAIN = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8)
 ANYTHING = st.recursive(
     PLAIN, lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=5), one, max_size=3)
