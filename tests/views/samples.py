@@ -13,11 +13,14 @@ from glassbook.views import (
     Cost,
     Costs,
     Estimate,
+    FeatureCard,
     Frontier,
     HeatMap,
     ImageGrid,
     LineChart,
     Making,
+    Passage,
+    Passages,
     Point,
     Section,
     Series,
@@ -296,6 +299,28 @@ def _claim_table() -> ClaimTable:
     )
 
 
+def _feature_card() -> FeatureCard:
+    words = ["<|endoftext|>", *_words("He looked at it with the utmost care and great delight"), ".", "\n"]
+    values = [0.0] * len(words)
+    values[6], values[9] = 20.5, 11.25
+    effects = [0.01 * i - 0.03 for i in range(len(words))]
+    first = Passage(tokens=words, values=values, peak=6, effects=effects)
+    return FeatureCard(
+        title="Feature 17",
+        caption="A feature of a drawn dictionary at L15.resid_post, over 100 187 tokens of books.",
+        density=0.0062,
+        largest=21.25,
+        edges=[0, 8, 16, 24],
+        counts=[0, 262, 31],
+        groups=[
+            Passages(name="Largest activations", passages=[first]),
+            Passages(name="8 to 12", passages=[Passage(tokens=words[3:], values=values[3:], peak=6)]),
+        ],
+        lists=[("Raises", [(" great", 1.5), ("\n", 0.75)]), ("Lowers", [(" {}", -1.25)]), ("Neurons", ())],
+        label="praise before a noun",
+    )
+
+
 SAMPLES: dict[str, View] = {
     view.tag: view
     for view in (
@@ -311,6 +336,7 @@ SAMPLES: dict[str, View] = {
         _attention_grid(),
         _costs(),
         _claim_table(),
+        _feature_card(),
     )
 }
 
@@ -338,6 +364,7 @@ def sample_page() -> str:
             Section("Where and how strongly", "", [one["sweep-map"], one["frontier"]]),
             Section("Along one axis", "", [one["heat-map"], one["line-chart"]]),
             Section("What holds", "", [one["claim-table"]]),
+            Section("What one feature stands for", "", [one["feature-card"]]),
             Section("Inside one head", "", [one["attention-grid"], one["image-grid"], one["table"]]),
         ],
         run_facts={

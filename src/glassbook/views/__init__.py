@@ -4,6 +4,7 @@ from glassbook.views.attention_grid import AttentionGrid
 from glassbook.views.claim_table import ClaimRow, ClaimTable, Estimate
 from glassbook.views.control_distribution import ControlDistribution
 from glassbook.views.cost_table import Cost, Costs
+from glassbook.views.feature_card import FeatureCard, Passage, Passages
 from glassbook.views.frontier import Frontier, Point
 from glassbook.views.heat_map import HeatMap
 from glassbook.views.image_grid import ImageGrid, to_digits
@@ -25,11 +26,14 @@ __all__ = [
     "Cost",
     "Costs",
     "Estimate",
+    "FeatureCard",
     "Frontier",
     "HeatMap",
     "ImageGrid",
     "LineChart",
     "Making",
+    "Passage",
+    "Passages",
     "Point",
     "Section",
     "Series",
