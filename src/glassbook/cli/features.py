@@ -2,6 +2,7 @@
 
 import typer
 
+from glassbook.cli.features_cards import cards
 from glassbook.cli.features_export import export
 from glassbook.cli.features_harvest import harvest
 from glassbook.cli.features_import import import_
@@ -9,6 +10,7 @@ from glassbook.cli.options import opened_up
 
 features = typer.Typer(help="Harvest activations of a model, and find features in them.")
 
+features.command("cards")(opened_up(cards))
 features.command("export")(export)
 features.command("harvest")(opened_up(harvest))
 features.command("import")(import_)
