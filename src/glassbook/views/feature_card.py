@@ -127,7 +127,12 @@ class FeatureCard(View, frozen=True, kw_only=True, tag="feature-card"):
 def _token(token: str, value: Number, largest: float, is_peak: bool) -> Markup:
     """Return a token as plain text where the feature is not active; else over its bar."""
     if not is_drawable(value) or not value:
-        return visible(token)
+        return _words(token)
     share = min(abs(value) / largest, 1) if largest else 0.0
     kind = "on peak" if is_peak else "on"
-    return element("span", visible(token), class_=kind, style=f"--v:{share:.2f}", title=spell(value))
+    return element("span", _words(token), class_=kind, style=f"--v:{share:.2f}", title=spell(value))
+
+
+def _words(token: str) -> Markup:
+    """Return a token whose blanks stay blanks, since a stretch is read as text; all else unseen is marked."""
+    return Markup(" ").join(visible(part) if part else Markup("") for part in token.split(" ")) if token else visible("")
