@@ -11,7 +11,7 @@ from glassbook.features.learning import DictionaryLearner, DictionarySettings
 from glassbook.features.many import ManyLearner
 from glassbook.features.matching_pursuit import MatchingPursuit
 from glassbook.features.matryoshka import MatryoshkaBatchTopK
-from glassbook.features.opening import list_dictionaries, open_dictionary, shipped_model
+from glassbook.features.opening import dictionary_folder, list_dictionaries, open_dictionary, shipped_model
 from glassbook.features.principal_components import PrincipalComponents
 from glassbook.features.random_directions import RandomDirections
 from glassbook.features.splicing import Splice, splice
@@ -44,6 +44,7 @@ __all__ = [
     "Trained",
     "Transcoder",
     "Wanted",
+    "dictionary_folder",
     "list_dictionaries",
     "load_dictionary",
     "make_dictionary",

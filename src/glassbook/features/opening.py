@@ -19,14 +19,18 @@ def open_dictionary(source: str | Path, dtype: str | torch.dtype = "float32") ->
 
     Raises InputError for a name that is neither, FileFormatError for a folder that is damaged.
     """
-    for path in (Path(source), _SHIPPED / source):
-        if is_dictionary(path):
-            return load_dictionary(path, dtype)
+    if (ours := _ours(source)) is not None:
+        return load_dictionary(ours, dtype)
     if find_format(source) is not None:
         return import_dictionary(source).dictionary.to(as_dtype(dtype))
-    known = list_dictionaries()
-    named = f"known names: {', '.join(known)}" if known else "no dictionary ships with this version"
-    raise InputError(f"'{source}' is no folder with a dictionary and no known name; {named}")
+    raise InputError(_unknown(source))
+
+
+def dictionary_folder(source: str | Path) -> Path:
+    """Return the folder that a known name, or a path, means: cards lie in it too; raise InputError where there is none."""
+    if (ours := _ours(source)) is not None:
+        return ours
+    raise InputError(_unknown(source))
 
 
 def list_dictionaries() -> list[str]:
@@ -42,3 +46,13 @@ def shipped_model(name: str = "bookworm") -> Path:
         known = sorted(path.parent.parent.name for path in _SHIPPED.glob(f"*/{_MODEL}/config.json"))
         raise InputError(f"no model '{name}' ships with the package; known names: {', '.join(known) or 'none'}")
     return folder
+
+
+def _ours(source: str | Path) -> Path | None:
+    return next((path for path in (Path(source), _SHIPPED / source) if is_dictionary(path)), None)
+
+
+def _unknown(source: str | Path) -> str:
+    known = list_dictionaries()
+    named = f"known names: {', '.join(known)}" if known else "no dictionary ships with this version"
+    return f"'{source}' is no folder with a dictionary and no known name; {named}"

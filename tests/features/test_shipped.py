@@ -1,0 +1,122 @@
+"""What ships: dictionaries of the default model and of a small model of our own, small enough, told of honestly, in the wheel."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from setuptools import Distribution
+
+from glassbook.activations.capture import capture
+from glassbook.core.errors import InputError
+from glassbook.features import list_dictionaries, open_dictionary, splice
+from glassbook.features.opening import shipped_model
+from glassbook.models.loading.opening import open_model
+from glassbook.text.corpora import open_corpus
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "src" / "glassbook" / "features" / "data"
+DEFAULT = "smollm2-135m/L15.resid_post"
+TRANSCODERS = [f"bookworm/L{layer}.mlp_out" for layer in range(4)]
+MB = 1_000_000
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def bookworm():
+    """Return the small model."""
+    return open_model(shipped_model())
+
+
+@pytest.fixture(scope="module")
+def text(bookworm):
+    """Return the first tokens of a book that ships with the package."""
+    return bookworm.to_tokens(next(iter(open_corpus("willows")))[:700])[:, :128]
+
+
+def nats(model, tokens, **how) -> float:
+    """Return the mean loss of the next token."""
+    scores = model(tokens, **how)[0, :-1].log_softmax(-1)
+    return -float(scores.gather(-1, tokens[0, 1:, None]).mean())
+
+
+def test_five_dictionaries_have_names():
+    assert set(list_dictionaries()) >= {DEFAULT, *TRANSCODERS}
+
+
+def test_what_ships_is_small():
+    assert size(DATA / DEFAULT) <= 20 * MB
+    assert size(shipped_model()) <= 8 * MB
+    assert sum(size(DATA / name) for name in TRANSCODERS) <= 12 * MB
+
+
+@pytest.mark.parametrize("name", [DEFAULT, *TRANSCODERS])
+def test_a_shipped_dictionary_says_what_it_was_trained_on_and_how(name):
+    facts = open_dictionary(name).facts
+    assert facts["corpus"]["licence"] == "public domain (US)"
+    assert facts["tokens"] > 0 and facts["steps"] > 0
+    assert facts["weights"]["fingerprint"] and facts["site"]
+    record = json.loads((DATA / name / "run.json").read_text())
+    assert record["status"] == "done" and record["versions"]["torch"]
+    assert record["asked"]["command"][:3] == ["glassbook", "features", "train"]
+
+
+def test_nothing_that_ships_says_where_it_was_made():
+    texts = [path for path in DATA.rglob("*.json") if path.name != "tokenizer.json"]
+    assert len(texts) > 10
+    for path in texts:
+        assert not any(word in path.read_text() for word in ('"/', "hostname", "/home/", "/tmp/")), path
+
+
+def test_the_small_model_foretells_a_book_far_better_than_chance(bookworm, text):
+    assert nats(bookworm, text) < math.log(bookworm.config.d_vocab) / 1.5
+    shuffled = text[:, torch.randperm(text.shape[1], generator=torch.Generator().manual_seed(0))]
+    assert nats(bookworm, shuffled) > nats(bookworm, text) + 1
+
+
+@pytest.mark.parametrize("name", TRANSCODERS)
+def test_a_transcoder_stands_in_for_its_mlp_and_an_empty_one_does_not(name, bookworm, text):
+    words = open_dictionary(name)
+    assert words.facts["weights"]["lineage"] == bookworm.identity.lineage
+    whole, spliced = nats(bookworm, text), nats(bookworm, text, steer=splice(words, error=False))
+    with torch.no_grad():
+        words.decoder.zero_()
+    emptied = nats(bookworm, text, steer=splice(words, error=False))
+    assert whole - 0.05 < spliced < whole + 0.5 * (emptied - whole)
+
+
+def test_a_model_that_does_not_ship_is_refused_by_name():
+    with pytest.raises(InputError, match="bookworm"):
+        shipped_model("bookwurm")
+
+
+def package_data() -> set[Path]:
+    """Return the data files that a wheel takes along, as setuptools finds them."""
+    distribution = Distribution({"script_name": "setup.py", "package_dir": {"": "src"}})
+    distribution.parse_config_files(["pyproject.toml"])
+    build = distribution.get_command_obj("build_py")
+    build.ensure_finalized()
+    return {Path(folder, name).resolve() for _, folder, _, names in build.data_files for name in names}
+
+
+def test_every_file_that_ships_is_in_the_wheel(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    taken = package_data()
+    assert {path.resolve() for path in DATA.rglob("*") if path.is_file()} <= taken
+    assert (ROOT / "pyproject.toml") not in taken
+
+
+@pytest.mark.model
+def test_the_default_dictionary_explains_a_book_that_it_never_saw(default_model):
+    words = open_dictionary(DEFAULT)
+    tokens = default_model.to_tokens(next(iter(open_corpus("willows")))[:1200])
+    x = capture(default_model, tokens, ["L15.resid_post"], stop_at_layer=16)["L15.resid_post"][0, 1:].float()
+    left = (x - words(x)).square().sum() / (x - x.mean(0)).square().sum()
+    others = words(x.flip(0))
+    assert left < 0.35 < (x - others).square().sum() / (x - x.mean(0)).square().sum()
+    assert 8 < float((words.encode(x) > 0).sum(1).float().mean()) < 128
