@@ -115,8 +115,9 @@ class FeatureCard(View, frozen=True, kw_only=True, tag="feature-card"):
         return join(line, self._effects(passage)) if passage.effects else line
 
     def _effects(self, passage: Passage) -> Markup:
-        pairs = list(zip(passage.tokens, passage.effects, strict=False))
-        told = sorted((pair for pair in pairs if is_drawable(pair[1])), key=lambda pair: -abs(pair[1]))[:5]
+        pairs = zip(passage.tokens, passage.effects, strict=False)
+        known = [(token, value) for token, value in pairs if is_drawable(value)]
+        told = sorted(known, key=lambda pair: -abs(pair[1]))[:5]
         said = [join(element("code", visible(token)), f" {spell(value)}") for token, value in told]
         return element("p", "Without the feature these would lose, in nats: ", Markup(", ").join(said), class_="note")
 
@@ -135,4 +136,6 @@ def _token(token: str, value: Number, largest: float, is_peak: bool) -> Markup:
 
 def _words(token: str) -> Markup:
     """Return a token whose blanks stay blanks, since a stretch is read as text; all else unseen is marked."""
-    return Markup(" ").join(visible(part) if part else Markup("") for part in token.split(" ")) if token else visible("")
+    return (
+        Markup(" ").join(visible(part) if part else Markup("") for part in token.split(" ")) if token else visible("")
+    )

@@ -72,7 +72,8 @@ class Activity:
         for shift in np.unique(shifts[shifts > 0]):
             which = (shifts == shift).nonzero()[0]
             joined = np.zeros((len(which), BINS), np.int64)
-            np.add.at(joined, (slice(None), np.arange(BINS) >> shift), self.bins[which])
+            for part in range(BINS):
+                joined[:, part >> int(shift)] += self.bins[which, part]
             self.bins[which] = joined
         self._exponents = exponents
         return shifts

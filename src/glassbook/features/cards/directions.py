@@ -86,7 +86,8 @@ def nearest_neurons(model: Model, decoder: Float[Tensor, "n_features d_model"], 
     found: list[tuple[Tensor, Tensor]] = []
     width = model.config.d_mlp
     for layer, block in enumerate(net.blocks):
-        written = _unit(block.get_submodule("mlp.down").weight.T).to(unit.device)  # type: ignore[operator]
+        down: Tensor = block.get_submodule("mlp.down").weight  # type: ignore[assignment]
+        written = _unit(down.T).to(unit.device)
         cosines = torch.cat([part @ written.T for part in _blocks(unit, width)])
         neurons = cosines.abs().topk(min(listed, width)).indices
         found.append((neurons + layer * width, cosines.gather(1, neurons)))

@@ -80,8 +80,8 @@ class _Part:
         self.first_row = first_row + rows.start
         self.contexts = shard.row_context[rows].numpy().astype(np.int64) - contexts.start
         self.positions = shard.row_position[rows].numpy().astype(np.int64)
-        held: list[Any] = [part[contexts].numpy() for part in (shard.tokens, shard.documents, shard.lengths)]
-        self.text = Text(*held, first_context + contexts.start)
+        tokens, documents, lengths = (part[contexts].numpy() for part in (shard.tokens, shard.documents, shard.lengths))
+        self.text = Text(tokens, documents, lengths, first_context + contexts.start)
 
 
 def _chunk(dictionary: Dictionary, values: Tensor, part: _Part) -> Chunk:
