@@ -80,7 +80,7 @@ def _(case):
 
     from glassbook.activations.store import Harvest, Policy, harvest, open_store
     from glassbook.features import make_dictionary
-    from glassbook.features.cards import make_cards
+    from glassbook.features.cards import CardSettings, make_cards
     from glassbook.features.cards.showing import cards_page
     from glassbook.views import Making
 
@@ -98,7 +98,7 @@ def _(case):
         dictionary.b_enc.copy_(biases(store.rows(SITE, 0, 1000), weight))
 
         def cards():
-            made = make_cards(model, dictionary, store)
+            made = make_cards(model, dictionary, store, CardSettings(only=tuple(range(FEATURES))))
             page = cards_page(made, range(FEATURES), {}, Making({}))
             return {"page MB": round(len(page.encode()) / 1e6, 1)}
 

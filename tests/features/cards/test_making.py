@@ -133,7 +133,7 @@ def _fitted(store: ActivationStore) -> Dictionary:
     found = make_dictionary("pca", 32, 5, 32, {"k": 2})
     found.fit(store.rows(SITE).float())
     found.facts |= {"site": str(SITE)}
-    return found
+    return found.requires_grad_(False)
 
 
 def test_top_examples_are_truly_the_top_and_samples_lie_in_even_intervals(a_store: ActivationStore) -> None:
@@ -165,6 +165,16 @@ def test_another_seed_draws_other_samples_and_the_same_top(a_store: ActivationSt
     )
     assert first == same and first.top == other.top
     assert first.examples != other.examples
+
+
+def test_cards_of_only_some_features_are_theirs_and_others_have_what_was_counted(a_store: ActivationStore) -> None:
+    dictionary = counting("batchtopk")
+    whole = made(dictionary, a_store, CardSettings())
+    some = made(dictionary, a_store, CardSettings(only=(7, 3)))
+    assert [some.card(feature) for feature in (3, 7)] == [whole.card(feature) for feature in (3, 7)]
+    other, known = some.card(4), whole.card(4)
+    assert (other.examples, other.nearest, other.logits_up) == ((), (), ()) and known.examples
+    assert (other.density, other.histogram) == (known.density, known.histogram)
 
 
 def test_a_feature_that_is_never_active_has_a_card_that_says_so(a_store: ActivationStore) -> None:

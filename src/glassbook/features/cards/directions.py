@@ -1,6 +1,6 @@
 """What a feature's direction says by itself: which tokens it speaks for, which features and which neurons point the same way."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -61,16 +61,15 @@ def logit_weights(
 
 
 @torch.no_grad()
-def nearest_directions(decoder: Float[Tensor, "n_features d_out"], listed: int) -> list[Pairs]:
-    """Return for each feature those whose directions have the largest cosine with its own."""
+def nearest_directions(decoder: Float[Tensor, "n_features d_out"], listed: int, features: Sequence[int]) -> list[Pairs]:
+    """Return for each of some features those whose directions have the largest cosine with its own."""
     unit = _unit(decoder)
-    n, first, found = min(listed, len(unit) - 1), 0, []
-    for part in _blocks(unit, len(unit)):
-        cosines = part @ unit.T
-        cosines[torch.arange(len(part)), torch.arange(first, first + len(part))] = -torch.inf
+    n, found = min(listed, len(unit) - 1), []
+    for part in torch.tensor(features, device=unit.device).split(_rows(len(unit))):
+        cosines = unit[part] @ unit.T
+        cosines[torch.arange(len(part)), part] = -torch.inf
         values, features = cosines.topk(n)
         found += [tuple(zip(*row, strict=True)) for row in zip(features.tolist(), values.tolist(), strict=True)]
-        first += len(part)
     return found
 
 

@@ -10,7 +10,6 @@ from glassbook.core.sites import Site
 from glassbook.features.cards.card import Card, Cards, Ranked, pack
 from glassbook.features.cards.collecting import Collector
 from glassbook.features.cards.directions import (
-    Pairs,
     logit_weights,
     nearest_directions,
     nearest_neurons,
@@ -75,38 +74,46 @@ def check_together(model: Model, dictionary: Dictionary, store: ActivationStore)
 
 def _assembled(model: Model, dictionary: Dictionary, collector: Collector, facts: dict[str, Any]) -> Cards:
     """Return what was collected, and what the directions say, as cards."""
-    settings, n_features = collector.settings, dictionary.n_features
-    written = dictionary.facts.get("site_out") or dictionary.facts["site"]
-    logits: Sequence[tuple[Ranked, Ranked]] = [((), ())] * n_features
-    neurons: Sequence[Ranked] = [()] * n_features
-    if speaks(model, written):
-        logits = logit_weights(model, dictionary.decoder, written, settings.listed)
-        neurons = nearest_neurons(model, dictionary.decoder, settings.listed)
-    nearest = nearest_directions(dictionary.decoder, settings.listed)
-    together = active_together(collector.sampled.keys, settings.listed)
+    settings = collector.settings
+    chosen = range(dictionary.n_features) if settings.only is None else settings.only
+    written, decoder = dictionary.facts.get("site_out") or dictionary.facts["site"], dictionary.decoder.detach()
+    logits: Sequence[tuple[Ranked, Ranked]] = [((), ())] * len(chosen)
+    neurons: Sequence[Ranked] = [()] * len(chosen)
+    if speaks(model, written) and len(chosen):
+        logits = logit_weights(model, decoder[list(chosen)], written, settings.listed)
+        neurons = nearest_neurons(model, decoder[list(chosen)], settings.listed)
+    nearest = nearest_directions(decoder, settings.listed, chosen)
+    together = active_together(collector.sampled.keys, settings.listed, chosen)
+    place_of = {feature: place for place, feature in enumerate(chosen)}
     packed, ids = [], set[int]()
-    for feature in range(n_features):
-        up, down = logits[feature]
-        near: tuple[Pairs, Pairs] = nearest[feature], together[feature]
-        card = _card(collector, feature, near)
-        packed.append(pack(replace(card, logits_up=up, logits_down=down, neurons=neurons[feature])))
+    for feature in range(dictionary.n_features):
+        card = _counted(collector, feature)
+        if (place := place_of.get(feature)) is not None:
+            card = replace(
+                card,
+                examples=collector.examples(feature),
+                logits_up=logits[place][0],
+                logits_down=logits[place][1],
+                nearest=nearest[place],
+                together=together[place],
+                neurons=neurons[place],
+            )
+        packed.append(pack(card))
         ids.update(*(example.tokens for example in card.examples))
     names = sorted(ids)
     vocabulary = dict(zip(names, texts(model, names), strict=True))
     return Cards(facts, collector.activity.counts, collector.activity.largest, packed.__getitem__, lambda: vocabulary)
 
 
-def _card(collector: Collector, feature: int, near: tuple[Pairs, Pairs]) -> Card:
-    """Return what was collected of one feature."""
+def _counted(collector: Collector, feature: int) -> Card:
+    """Return what was counted of one feature."""
     activity = collector.activity
     return Card(
         feature=feature,
         density=float(activity.counts[feature]) / collector.n_tokens,
         max_activation=float(activity.largest[feature]),
         histogram=activity.histogram(feature),
-        examples=collector.examples(feature),
-        nearest=near[0],
-        together=near[1],
+        examples=(),
     )
 
 

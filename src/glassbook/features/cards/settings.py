@@ -15,8 +15,9 @@ class CardSettings:
 
     `top` examples, each from another context, and `samples` of each interval of activation, in stretches of `before` tokens, the
     chosen one, and `after` more. `listed` entries in each list of tokens, features and neurons. So many `sampled` tokens of each
-    feature tell which features are active together. `seed` chooses the samples. Making them takes at most about
-    `memory_bytes`, the model's and dictionary's own weights left out.
+    feature tell which features are active together. `seed` chooses the samples. Where `only` some features are asked for,
+    all others have density and histogram alone. Making them takes at most about `memory_bytes`, the model's and dictionary's
+    own weights left out.
     """
 
     top: int = 12
@@ -26,6 +27,7 @@ class CardSettings:
     listed: int = 10
     sampled: int = 256
     seed: int = 0
+    only: tuple[int, ...] | None = None
     memory_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
@@ -33,6 +35,9 @@ class CardSettings:
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise InputError(f"{name} = {getattr(self, name)} makes no cards; it must be at least {smallest}")
+        if self.only is not None:
+            # In JSON there are lists only, and equal settings must be equal there too.
+            object.__setattr__(self, "only", tuple(sorted(set(self.only))))
         if self.shown > MOST_SHOWN:
             raise InputError(
                 f"an example of {self.before} tokens, the chosen one and {self.after} more is too long; "
@@ -48,4 +53,5 @@ class CardSettings:
         """Return what decides what the cards hold, as plain data."""
         plain = asdict(self)
         del plain["memory_bytes"]
+        plain["only"] = None if self.only is None else list(self.only)
         return plain

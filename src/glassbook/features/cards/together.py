@@ -6,6 +6,7 @@ complete, so that there the share of tokens with both among those with either is
 fewer tokens than are kept, nothing is estimated.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,14 @@ _AT_ONCE = 1 << 14
 Pairs = tuple[tuple[int, float], ...]
 
 
-def active_together(keys: Int[NDArray[Any], "n_features sampled"], listed: int) -> list[Pairs]:
-    """Return for each feature those that share most tokens with it: both active, as a share of either."""
+def active_together(keys: Int[NDArray[Any], "n_features sampled"], listed: int, features: Sequence[int]) -> list[Pairs]:
+    """Return for each of some features those that share most tokens with it: both active, as a share of either."""
     lists = _Lists(np.sort(keys, axis=1))
     n_features = len(keys)
     block = max(1, _BLOCK_BYTES // (8 * 4 * n_features))
     found: list[Pairs] = []
-    for first in range(0, n_features, block):
-        found += lists.nearest(np.arange(first, min(first + block, n_features)), listed)
+    for first in range(0, len(features), block):
+        found += lists.nearest(np.array(features[first : first + block]), listed)
     return found
 
 
@@ -49,7 +50,7 @@ class _Lists:
         self.tokens[features, places] = token_of
 
     def nearest(self, features: Int[NDArray[Any], " block"], listed: int) -> list[Pairs]:
-        """Return the entry of `active_together` for some features that follow on one another."""
+        """Return the entry of `active_together` for some features."""
         both = self._shared(features)
         block, others = self._candidates(features, both, listed)
         mine, common = features[block], both[block, others]
