@@ -68,8 +68,8 @@ def nearest_directions(decoder: Float[Tensor, "n_features d_out"], listed: int, 
     for part in torch.tensor(features, device=unit.device).split(_rows(len(unit))):
         cosines = unit[part] @ unit.T
         cosines[torch.arange(len(part)), part] = -torch.inf
-        values, features = cosines.topk(n)
-        found += [tuple(zip(*row, strict=True)) for row in zip(features.tolist(), values.tolist(), strict=True)]
+        values, others = cosines.topk(n)
+        found += [tuple(zip(*row, strict=True)) for row in zip(others.tolist(), values.tolist(), strict=True)]
     return found
 
 
