@@ -6,6 +6,7 @@ from glassbook.cli.features_cards import cards
 from glassbook.cli.features_export import export
 from glassbook.cli.features_harvest import harvest
 from glassbook.cli.features_import import import_
+from glassbook.cli.features_train import train
 from glassbook.cli.options import opened_up
 
 features = typer.Typer(help="Harvest activations of a model, and find features in them.")
@@ -14,3 +15,4 @@ features.command("cards")(opened_up(cards))
 features.command("export")(export)
 features.command("harvest")(opened_up(harvest))
 features.command("import")(import_)
+features.command("train")(opened_up(train))

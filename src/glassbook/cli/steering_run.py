@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from glassbook.cli.steering_report import Steered, report_sections, report_verdict, report_views
+from glassbook.models.identity import Identity
 from glassbook.models.model import Model
 from glassbook.runs.record import Run
 from glassbook.steering.files import save_vector
@@ -52,12 +53,17 @@ def costs(run: Run) -> Costs:
 
 def making(run: Run, model: Model) -> Mapping[str, str]:
     """Return how the run was made, fact by fact."""
+    return making_on(run, model.identity)
+
+
+def making_on(run: Run, weights: Identity) -> Mapping[str, str]:
+    """Return how a run on these weights was made, fact by fact."""
     asked, machine = run.record["asked"], run.record["hardware"]
     versions = ", ".join(f"{name} {number}" for name, number in run.record["versions"].items())
     return {
         "Command": " ".join(asked["command"]),
         "Seed": str(asked["seed"]),
-        "Weights": f"{model.identity.label}, {model.identity.dtype}, fingerprint {model.identity.fingerprint[:16]}",
+        "Weights": f"{weights.label}, {weights.dtype}, fingerprint {weights.fingerprint[:16]}",
         "Code": f"import closure {run.record['code']['sha256'][:16]}",
         "Data": "; ".join(f"{one['name']} ({one['rows']} rows, {one['sha256'][:16]})" for one in run.record["data"]),
         "Versions": versions,

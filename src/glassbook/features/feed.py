@@ -20,7 +20,7 @@ CORPUS_TOKENS = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class Feeding:
-    """How much is learned from, and how: tokens (None: all of a store, 200,000 of a corpus), rows of a batch, seed of their order.
+    """How much is learned from: tokens (None: all of a store, 200,000 of a corpus), rows of a batch, seed of their order.
 
     `harvest` says how a corpus is read; a store has been read already.
     """
@@ -33,7 +33,7 @@ class Feeding:
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """A Stream of activations, for how many steps there is enough, how wide what is read and what is written are, whose they are."""
+    """A Stream of activations, for how many steps it is asked for, its widths (read and written), whose weights made it."""
 
     rows: Stream
     steps: int

@@ -10,6 +10,7 @@ import torch
 from glassbook.activations.store.store import ActivationStore
 from glassbook.core.errors import InputError
 from glassbook.features.dictionary import DICTIONARIES, Dictionary, make_dictionary
+from glassbook.features.faults import DictionaryError
 from glassbook.features.feed import Feeding, feed_of
 from glassbook.features.learning import Batch, DictionaryLearner, DictionarySettings
 from glassbook.features.many import ManyLearner
@@ -48,6 +49,10 @@ class Wanted:
 
     def make(self, d_in: int, d_out: int) -> Dictionary:
         """Return the dictionary, untrained; raise DictionaryError for settings that the kind does not have."""
+        if self.kind == "omp":
+            raise DictionaryError(
+                "matching pursuit searches in the directions of a dictionary that is there; make it with MatchingPursuit.of"
+            )
         settings = dict(self.settings)
         if self.k is not None:
             inner = dict(settings.get("activation_settings", {}))

@@ -174,9 +174,9 @@ class Packer:
         numbers = [self.source.read, self.drawn, self.epoch, self._document, int(self._begins), int(self._ended)]
         return {
             "numbers": torch.tensor(numbers),
-            "rest": torch.from_numpy(self._rest.copy()),
-            "tokens": torch.from_numpy(self._tokens[: self._filled].copy()),
-            "documents": torch.from_numpy(self._documents[: self._filled].copy()),
+            "rest": _kept(self._rest),
+            "tokens": _kept(self._tokens[: self._filled]),
+            "documents": _kept(self._documents[: self._filled]),
             **_named("held", self._held, self.settings.context),
             **_named("ahead", self._ahead, self.settings.context),
         }
@@ -191,6 +191,12 @@ class Packer:
         self._tokens[: self._filled] = state["tokens"].numpy()
         self._documents[: self._filled] = state["documents"].numpy()
         self._held, self._ahead = _contexts("held", state), _contexts("ahead", state)
+
+
+def _kept(numbers: Int[np.ndarray, " n"]) -> Int[Tensor, " n"]:
+    """Return a copy as a tensor; what torch makes of an empty array has a stride of 0, which no file can hold."""
+    found = torch.from_numpy(numbers)
+    return found.new_empty(len(numbers)).copy_(found)
 
 
 def _named(name: str, contexts: list[Context], width: int) -> dict[str, Tensor]:
