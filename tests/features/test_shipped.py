@@ -2,11 +2,12 @@
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from setuptools import Distribution
 
 from glassbook.activations.capture import capture
 from glassbook.core.errors import InputError
@@ -95,20 +96,25 @@ def test_a_model_that_does_not_ship_is_refused_by_name():
         shipped_model("bookwurm")
 
 
-def package_data() -> set[Path]:
-    """Return the data files that a wheel takes along, as setuptools finds them."""
-    distribution = Distribution({"script_name": "setup.py", "package_dir": {"": "src"}})
-    distribution.parse_config_files(["pyproject.toml"])
-    build = distribution.get_command_obj("build_py")
-    build.ensure_finalized()
-    return {Path(folder, name).resolve() for _, folder, _, names in build.data_files for name in names}
+# In a process of its own, since setuptools takes the place of distutils, which another test may have loaded.
+PACKAGE_DATA = """
+from setuptools import Distribution
+distribution = Distribution({"script_name": "setup.py", "package_dir": {"": "src"}})
+distribution.parse_config_files(["pyproject.toml"])
+build = distribution.get_command_obj("build_py")
+build.ensure_finalized()
+for _, folder, _, names in build.data_files:
+    for name in names:
+        print(f"{folder}/{name}")
+"""
 
 
-def test_every_file_that_ships_is_in_the_wheel(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    taken = package_data()
-    assert {path.resolve() for path in DATA.rglob("*") if path.is_file()} <= taken
-    assert (ROOT / "pyproject.toml") not in taken
+def test_every_file_that_ships_is_in_the_wheel():
+    told = subprocess.run([sys.executable, "-c", PACKAGE_DATA], cwd=ROOT, check=True, capture_output=True, text=True)
+    taken = {ROOT / name for name in told.stdout.splitlines()}
+    ships = {path for path in DATA.rglob("*") if path.is_file()}
+    assert ships and ships <= taken
+    assert ROOT / "pyproject.toml" not in taken
 
 
 @pytest.mark.model
