@@ -21,6 +21,7 @@ _PUBLIC = {
 }
 _ROOMS = (
     "activations",
+    "circuits",
     "evidence",
     "features",
     "images",
@@ -42,6 +43,7 @@ __all__ = [
     "__version__",
     "activations",
     "capture",
+    "circuits",
     "evidence",
     "features",
     "images",
@@ -64,6 +66,7 @@ __all__ = [
 if TYPE_CHECKING:
     from glassbook import (
         activations,
+        circuits,
         evidence,
         features,
         images,

@@ -308,6 +308,26 @@ def test_a_dictionary_in_half_precision_leaves_a_wider_stream_alone_where_nothin
     dictionary.float()
 
 
+def test_the_first_token_is_spared_where_training_never_saw_one_unless_it_is_asked_for() -> None:
+    model = tiny_model()
+    dictionary = words(model, "jumprelu", seed=5)
+    (active,) = most_active(model, dictionary, TEXT)
+
+    def moved(**how: object) -> list[bool]:
+        steer = clamp_features(dictionary, {active: 9.0}, **how)
+        changed = values(model, "L1.resid_post", TEXT, steer) != values(model, "L1.resid_post", TEXT)
+        one = model.complete([TEXT], steer=steer, max_new_tokens=1)[0]
+        assert one.touched[: len(TEXT)] == changed.any(-1).tolist()
+        return one.touched[: len(TEXT)]
+
+    assert moved() == [True] * len(TEXT)
+    dictionary.facts["harvest"] = {"policy": {"drop_start": True}}
+    assert moved() == moved(positions="prompt") == [False, *[True] * (len(TEXT) - 1)]
+    assert moved(positions=(0, 2)) == [i in (0, 2) for i in range(len(TEXT))]
+    dictionary.facts["harvest"] = {"policy": {"drop_start": False}}
+    assert moved() == [True] * len(TEXT)
+
+
 def other_weights(model: Model, **changes: str) -> Dictionary:
     """Return a dictionary that says that it was trained on other weights."""
     dictionary = words(model, "topk", seed=9)
@@ -367,6 +387,10 @@ def test_a_dictionary_goes_where_it_fits_and_a_transcoder_asks_for_both_sites() 
         ablate_features(pair, [1], site="L1.mlp_out")
     with pytest.raises(DictionaryError, match="comes before"):
         model([TEXT], steer=ablate_features(pair, [1], site=PAIR[::-1]))
+    final = ablate_features(words(model, "jumprelu", "resid_final"), range(N))
+    assert not torch.equal(model([TEXT], steer=final), model([TEXT]))
+    with pytest.raises(DictionaryError, match="resid_final is formed for the newest token alone"):
+        model.complete([TEXT], steer=final, max_new_tokens=2)
     unplaced = Dictionary(32, N)
     with pytest.raises(InputError, match="does not say where it was trained"):
         add_features(unplaced, {1: 1.0})

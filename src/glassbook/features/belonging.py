@@ -1,9 +1,10 @@
-"""Whether a dictionary belongs to a model: the same weights, another precision of them, or another model."""
+"""Where a dictionary belongs: the weights it was trained on, and the tokens that its harvest let it see."""
 
 import warnings
 
 import msgspec
 
+from glassbook.activations.store.settings import Policy
 from glassbook.features.dictionary import Dictionary
 from glassbook.features.faults import DictionaryError, DictionaryWarning
 from glassbook.models.identity import Identity
@@ -15,6 +16,14 @@ def trained_on(dictionary: Dictionary) -> Identity:
         return msgspec.convert(dictionary.facts["weights"], Identity)
     except (KeyError, msgspec.ValidationError):
         return Identity.unknown("unknown weights")
+
+
+def policy_of(dictionary: Dictionary) -> Policy | None:
+    """Return which tokens the harvest of a dictionary left out; None where it does not say."""
+    try:
+        return msgspec.convert(dictionary.facts["harvest"]["policy"], Policy)
+    except (KeyError, TypeError, msgspec.ValidationError):
+        return None
 
 
 def check_belongs(dictionary: Dictionary, identity: Identity, force: bool = False) -> bool:

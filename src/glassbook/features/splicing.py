@@ -102,6 +102,11 @@ def edits_between(
             )
 
     def replaced(read_value: Tensor, value: Tensor, span: Span) -> Tensor:
+        if value.shape[1] != span.positions.shape[1]:
+            raise DictionaryError(
+                f"while a model writes, {written} is formed for the newest token alone; "
+                "use a dictionary of a Site inside the blocks, such as the last resid_post"
+            )
         # A dictionary held in half precision would else round what it leaves alone.
         dtype = torch.promote_types(dictionary.encoder.dtype, value.dtype)
         new = replacing(read_value.flatten(2).to(dictionary.encoder.dtype), value.flatten(2).to(dtype), span)

@@ -3,6 +3,9 @@
 A feature of value f that is given the value v moves the stream by (v - f) W_dec[feature], no more and no less: what the
 dictionary misses of an activation stays as it is (Templeton et al. 2024, Scaling Monosemanticity). All features of one steering
 are read from the stream as it comes, so that a set moves it by the sum of what its features do one by one.
+
+Where a harvest left out the first token, an attention sink, its dictionary's features mean nothing there: clamping one would take
+thousands from the stream. So they are left alone at position 0, unless positions are given by index.
 """
 
 import math
@@ -17,7 +20,7 @@ from torch import Tensor
 from glassbook.core.errors import VectorError
 from glassbook.core.sites import Site
 from glassbook.core.taps import Edit, Span
-from glassbook.features.belonging import check_belongs, trained_on
+from glassbook.features.belonging import check_belongs, policy_of, trained_on
 from glassbook.features.dictionary import Dictionary
 from glassbook.features.faults import DictionaryError
 from glassbook.features.splicing import SiteOrPair, edits_between, places_of
@@ -102,6 +105,12 @@ class FeatureSteering:
         return False
 
     @property
+    def spares_start(self) -> bool:
+        """Return whether the first token is left alone, of which training knows nothing."""
+        policy = policy_of(self.dictionary)
+        return policy is not None and policy.drop_start and isinstance(self.positions, str)
+
+    @property
     def written(self) -> Float[Tensor, "n_edits d_out"]:
         """Return the direction along which each edit writes."""
         if self.rows is not None:
@@ -137,7 +146,8 @@ class FeatureSteering:
 
     def touches(self, span: Span) -> Bool[Tensor, "batch pos"]:
         """Return at which tokens of a pass it acts."""
-        return acts_on(self.positions, span, 0)
+        touched = acts_on(self.positions, span, 0)
+        return touched & (span.positions > 0) if self.spares_start else touched
 
     def moved(self, features: Float[Tensor, "batch pos n_features"] | None, span: Span) -> Tensor:
         """Return what is added to the stream where it acts; `features` may be missing where no edit reads them."""
