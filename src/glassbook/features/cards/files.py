@@ -59,7 +59,7 @@ def save_cards(folder: str | Path, cards: Cards) -> Path:
     Raises InputError where the folder holds no dictionary, or one of another size.
     """
     place = Path(folder)
-    checksum, n_features = _dictionary_of(place)
+    checksum, n_features = dictionary_beside(place)
     if n_features != cards.n_features:
         raise InputError(
             f"'{place}' holds a dictionary of {n_features:,} features and the cards are of {cards.n_features:,}; "
@@ -84,7 +84,7 @@ def open_cards(folder: str | Path) -> Cards:
     """
     place = Path(folder) / FOLDER
     record = _read_record(place)
-    checksum, _ = _dictionary_of(Path(folder))
+    checksum, _ = dictionary_beside(Path(folder))
     if record.dictionary != checksum:
         raise FileFormatError(f"the cards in '{place}' are of other weights than the dictionary beside them; {_MAKE}")
     _check_sizes(place, record)
@@ -134,7 +134,7 @@ def _write_packed(folder: Path, cards: Cards) -> None:
     )
 
 
-def _dictionary_of(folder: Path) -> tuple[str, int]:
+def dictionary_beside(folder: Path) -> tuple[str, int]:
     """Return the checksum of the weights of the dictionary in a folder, and its number of features."""
     try:
         found = msgspec.json.decode((folder / DICTIONARY_RECORD).read_bytes(), type=_Dictionary)
