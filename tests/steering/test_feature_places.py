@@ -12,6 +12,7 @@ from glassbook.features import Dictionary, DictionaryError
 from glassbook.features.faults import DictionaryWarning
 from glassbook.models.identity import Identity
 from glassbook.models.model import Model
+from glassbook.steering.feature_cost import feature_cost
 from glassbook.steering.features import (
     FeatureEdit,
     ablate_features,
@@ -20,6 +21,7 @@ from glassbook.steering.features import (
     clamp_features,
     feature_vector,
 )
+from glassbook.steering.fluency import text_costs
 from steering.laws import NEAR
 
 
@@ -104,3 +106,18 @@ def test_text_is_generated_under_features_and_close_to_the_unsteered_one_for_non
     assert (
         float((model("the inn", steer=ablate_features(words(model), [3])) - model("the inn")).abs().max()) > NEAR / 100
     )
+
+
+@pytest.mark.parametrize("positions", ["all", "generated"])
+def test_the_cost_of_adding_a_feature_is_that_of_its_vector_and_another_s_is_not(positions: str) -> None:
+    model = tiny_model()
+    dictionary = words(model)
+    windows = [[5, 9, 2, 77, 31], [8, 120, 64, 3, 4, 6], [1]]
+    cost = feature_cost(model, add_features(dictionary, {3: 4.0}, positions=positions), windows)
+    for feature, same in ((3, True), (4, False)):
+        vector = (feature_vector(dictionary, feature) * 4.0).with_(positions=positions)
+        wanted = text_costs(model, windows[:2], [vector])[0]
+        assert (cost.kl == pytest.approx(wanted.kl, rel=1e-4)) == same
+        assert (cost.perplexity_ratio == pytest.approx(wanted.perplexity_ratio, rel=1e-5)) == same
+    with pytest.raises(InputError, match="nothing to predict"):
+        feature_cost(model, add_features(dictionary, {3: 4.0}), [[1]])

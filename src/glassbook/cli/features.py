@@ -6,6 +6,8 @@ from glassbook.cli.features_cards import cards
 from glassbook.cli.features_export import export
 from glassbook.cli.features_harvest import harvest
 from glassbook.cli.features_import import import_
+from glassbook.cli.features_read import read
+from glassbook.cli.features_steer import steer
 from glassbook.cli.features_train import train
 from glassbook.cli.options import opened_up
 
@@ -15,4 +17,6 @@ features.command("cards")(opened_up(cards))
 features.command("export")(export)
 features.command("harvest")(opened_up(harvest))
 features.command("import")(import_)
+features.command("read")(opened_up(read))
+features.command("steer")(opened_up(steer))
 features.command("train")(opened_up(train))

@@ -29,14 +29,14 @@ def policy_of(dictionary: Dictionary) -> Policy | None:
 def check_belongs(dictionary: Dictionary, identity: Identity, force: bool = False) -> bool:
     """Return whether a model has the very weights that a dictionary was trained on, or nothing is known of those.
 
-    Another precision or quantization of them gets a DictionaryWarning. Raises DictionaryError for another model, unless `force`.
+    Another precision or quantization of them gets a DictionaryWarning, another model a DictionaryError; with `force` neither.
     """
     ours = trained_on(dictionary)
     if not ours.lineage or ours.fingerprint == identity.fingerprint:
         return True
+    if force:
+        return False
     if ours.lineage != identity.lineage:
-        if force:
-            return False
         raise DictionaryError(
             f"the dictionary was trained on {ours.label} and this model is {identity.label}, which is not the same model; "
             "open that one, or use it all the same with force"

@@ -1,0 +1,27 @@
+"""The options that verbs about a dictionary in its model share."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from glassbook.cli.options import Device, Dtype, ModelName
+
+DictionaryName = Annotated[
+    str, typer.Argument(metavar="DICTIONARY", help="A known name, or a folder with a dictionary.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Which model, and which dictionary of it, at which Sites."""
+
+    model: ModelName
+    dictionary: DictionaryName
+    site: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SITE", help="Where it reads, else where it was trained; twice for a transcoder."),
+    ] = None
+    dtype: Dtype = "float32"
+    device: Device = "cpu"
+    force: Annotated[bool, typer.Option("--force", help="Use a dictionary of another model; the run says so.")] = False
