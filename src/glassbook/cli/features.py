@@ -6,7 +6,9 @@ from glassbook.cli.features_cards import cards
 from glassbook.cli.features_export import export
 from glassbook.cli.features_harvest import harvest
 from glassbook.cli.features_import import import_
+from glassbook.cli.features_label import label
 from glassbook.cli.features_read import read
+from glassbook.cli.features_search import search
 from glassbook.cli.features_steer import steer
 from glassbook.cli.features_train import train
 from glassbook.cli.options import opened_up
@@ -17,6 +19,8 @@ features.command("cards")(opened_up(cards))
 features.command("export")(export)
 features.command("harvest")(opened_up(harvest))
 features.command("import")(import_)
+features.command("label")(opened_up(label))
 features.command("read")(opened_up(read))
+features.command("search")(opened_up(search))
 features.command("steer")(opened_up(steer))
 features.command("train")(opened_up(train))

@@ -52,18 +52,21 @@ def ability_of(judge: Judge, passages: Passages, seed: int) -> Ability:
 
 
 def _words(passages: Passages, draw: np.random.Generator) -> list[int]:
-    """Return words of letters that are in enough passages, and in fewer than half."""
+    """Return words that are in enough passages, and in fewer than half."""
     lexicon, there = passages.lexicon, passages.there
     pairs = np.unique(np.stack([np.nonzero(there)[0], passages.words[there]], 1), axis=0)
     counts = np.bincount(pairs[:, 1], minlength=len(lexicon.word_texts))
-    usable = [
-        word
-        for word in np.nonzero((counts >= _EACH) & (2 * counts < len(passages)))[0].tolist()
-        if lexicon.word_texts[word].isalpha() and len(lexicon.word_texts[word]) >= _LEAST_LETTERS
-    ]
+    usable = np.nonzero((counts >= _EACH) & (2 * counts < len(passages)))[0].tolist()
+    # Models that read characters have no words; their rarer characters do.
+    words = [word for word in usable if _is_word(lexicon.word_texts[word])]
+    usable = words if len(words) >= _WORDS else usable
     if len(usable) < 2:
         raise InputError("a judge is tested on words of ordinary text, and too few were read; read more of it")
     return [int(word) for word in draw.permutation(usable)[: 2 * _WORDS]]
+
+
+def _is_word(text: str) -> bool:
+    return text.isalpha() and len(text) >= _LEAST_LETTERS
 
 
 def _planted(passages: Passages, word: int, draw: np.random.Generator) -> tuple[Words, tuple[Held, Held]]:

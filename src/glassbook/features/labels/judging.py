@@ -6,7 +6,7 @@ tokens are marked, and the judge says whether these are the ones at which it is.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool
@@ -27,6 +27,7 @@ class Asked:
     marks: Marks | None = None
 
 
+@runtime_checkable
 class Judge(Protocol):
     """Whoever answers; `name` says who it is."""
 
