@@ -39,6 +39,8 @@ def main(work: Path) -> None:
     made = train("dictionary", "--store", "harvest", "--site", SITE, *KIND, *LEARNING)
     if not (made / "cards").exists():
         run("features", "cards", str(made), "--store", "held-out", "--model", MODEL, *CARDS)
+    if not (made / "labels.json").exists():
+        run("features", "label", str(made), "--store", "held-out", "--model", MODEL)
     ship(made, f"{MODEL}/{SITE}")
 
 

@@ -41,6 +41,9 @@ def test_cards_are_kept_beside_the_dictionary_shown_on_a_page_and_recorded(cli, 
     assert run.status == "done" and said["page"] == str(run.folder / "report.html")
     assert "Feature 3" in page and "Feature 5" in page and "Feature 4<" not in page
     assert "&lt;b" in page and "<b>" not in page
+    written = (folder / "cards" / "cards.json").stat().st_mtime_ns
+    shown = cli("features", "cards", folder, "--model", tiny, "--feature", 3, "--json").json()
+    assert shown["tokens"] == said["tokens"] and (folder / "cards" / "cards.json").stat().st_mtime_ns == written
     every = cli(*ask, "--all")
     assert every.status == 0 and "10 features" in every.out and "1 of them never active" in every.out
 
@@ -49,6 +52,10 @@ def test_what_cannot_be_done_is_said_before_anything_is_kept(cli, tiny, harveste
     store, folder = harvested
     ask = ["features", "cards", folder, "--store", store, "--model", tiny, "--dtype", "float32"]
     assert "no feature 10; they run from 0 to 9" in cli(*ask, "--feature", 10).err
+    assert (
+        "give the harvest" in cli(*ask[:3], "--model", tiny).err
+        and "too many for one page" in cli(*ask, *["--feature", 1] * 401).err
+    )
     assert "no folder with a dictionary" in cli("features", "cards", tmp_path, "--store", store, "--model", tiny).err
     assert "holds no activations" in cli(*ask[:3], "--store", tmp_path, "--model", tiny).err
     assert "allow more" in cli(*ask, "--max-gb", "0.001").err

@@ -10,6 +10,8 @@ from features.cards.cards_samples import a_card, a_dictionary_folder, some_cards
 from features.formats.samples import GOLDEN, INPUTS, misses
 from glassbook.features import load_dictionary, open_dictionary, save_dictionary
 from glassbook.features.cards import save_cards
+from glassbook.features.labels import Ability, Label, Labels, Scored, Scorer, Told, save_labels
+from glassbook.features.labels.rules import Words
 
 
 @pytest.mark.parametrize("source", ["saelens/jumprelu", "dictionary_learning/gated", "sparsify/layers.4"])
@@ -79,6 +81,14 @@ def test_what_cannot_be_done_is_one_sentence_and_writes_nothing(cli, tmp_path, a
     assert not (tmp_path / "new").exists()
 
 
+def some_labels():
+    """Return a label that says something, scored by a judge that is able to detect, and one that says nothing."""
+    ability = Ability(Told(9, 10, 9, 10), Told(5, 10, 5, 10))
+    scored = Scored(Told(4, 5, 5, 5))
+    inn = Label(2, "token", "the word “inn”", Words(("inn",)), Told(4, 5, 5, 5), scored, scored)
+    return Labels({}, Scorer("somebody", ability), [Label(1, "none", "never active"), inn])
+
+
 def test_cards_become_feature_files_with_their_examples_intervals_and_logits(cli, tmp_path):
     folder = tmp_path / "L1-of-a-model"
     dictionary = a_dictionary_folder(folder)
@@ -99,6 +109,12 @@ def test_cards_become_feature_files_with_their_examples_intervals_and_logits(cli
     assert (top["bin_min"], top["bin_max"], top["bin_contains"]) == (-1, 99, -1)
     assert sample["values"][sample["qualifying_token_index"]] == card.examples[-1].activations[card.examples[-1].peak]
     assert top["tokens"] == [f"<{token}>" for token in card.examples[0].tokens]
-    # The control: without cards there is nothing to write.
+    # With labels their rows come beside; the control: without cards there is nothing to write.
+    save_labels(folder, some_labels())
+    said = cli("features", "export", folder, "--format", "neuronpedia", "--out", tmp_path / "labeled", "--json").json()
+    assert said["files"] == ["batch-0.json", "explanations.jsonl"]
+    (row,) = map(json.loads, (tmp_path / "labeled" / "explanations.jsonl").read_text().splitlines())
+    assert (row["index"], row["layer"]) == ("2", "1-L1-of-a-model") and row["description"] == "the word “inn”"
+    assert [score["type"] for score in row["scores"]] == ["detection"]
     shutil.rmtree(folder / "cards")
     assert cli("features", "export", folder, "--format", "neuronpedia", "--out", tmp_path / "no").is_one_sentence()

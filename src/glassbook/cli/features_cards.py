@@ -26,6 +26,8 @@ MODULES = ("glassbook.features.cards.making", "glassbook.features.cards.ablating
 
 _MOST_SHOWN = 12
 """Features on a page where none are named: those that are active at about as many tokens as the middle one."""
+_MOST_ON_A_PAGE = 400
+"""A card takes some 10 kB."""
 _MB = 1_000_000
 
 
@@ -33,8 +35,11 @@ _MB = 1_000_000
 class Which:
     """Of which dictionary, on which tokens, and which features the page shows."""
 
-    dictionary: Annotated[str, typer.Argument(metavar="DICTIONARY", help="A folder with a dictionary.")]
-    store: Annotated[str, typer.Option(metavar="DIR", help="What glassbook features harvest left: a folder or URL.")]
+    dictionary: Annotated[str, typer.Argument(metavar="DICTIONARY", help="A folder with a dictionary, or a name.")]
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Make them anew from what glassbook features harvest left: a folder or URL."),
+    ] = None
     feature: Annotated[list[int] | None, typer.Option(metavar="N", help="Show this feature; repeatable.")] = None
     all: Annotated[bool, typer.Option("--all", help="Show every feature that is ever active.")] = False
     model: Annotated[str, typer.Option(help="The model that was harvested from.")] = "smollm2-135m"
@@ -65,27 +70,28 @@ class Holding:
 
 
 def cards(which: Which, holding: Holding, root: Root = None, as_json: Json = False) -> None:
-    """Make the cards of all features in one pass over a harvest, keep them beside the dictionary, and write a page.
+    """Show the cards of features on a page; with --store, first make those of all features in one pass over a harvest.
 
     A card has density and histogram, the top examples and samples of every interval of activation, the tokens that the feature
-    speaks for, and the features and neurons nearest to it. Nothing is kept of cards that were cut short by Ctrl-C.
+    speaks for, and the features and neurons nearest to it. Cards are kept beside their dictionary; nothing is kept of such that
+    were cut short by Ctrl-C.
     """
-    from glassbook.activations.store import open_store
-    from glassbook.features.files import is_dictionary, load_dictionary
+    from glassbook.features import dictionary_folder, load_dictionary
+    from glassbook.features.belonging import trained_on
+    from glassbook.features.cards import open_cards
 
-    settings = holding.settings()
-    if not is_dictionary(which.dictionary):
-        raise InputError(f"'{which.dictionary}' is no folder with a dictionary; cards are kept beside one")
-    dictionary, store = load_dictionary(which.dictionary), open_store(which.store)
-    _check_features(which.feature or (), dictionary.n_features)
-    model = Weights(which.model, which.dtype or store.identity.dtype or "float32", which.device).open()
+    settings, folder = holding.settings(), dictionary_folder(which.dictionary)
+    dictionary, store = load_dictionary(folder), _store(which, holding, folder)
+    _check_shown(which, dictionary.n_features)
+    dtype = which.dtype or (trained_on(dictionary) if store is None else store.identity).dtype or "float32"
+    model = Weights(which.model, dtype, which.device).open()
     with recorded(Asked("cards", asdict(which) | asdict(holding), holding.seed, MODULES), model, root) as run:
-        made = _made(run, (model, dictionary, store), settings, which.dictionary)
+        made = open_cards(folder) if store is None else _made(run, (model, dictionary, store), settings, folder)
         shown = _shown(made, which)
-        if holding.ablate:
-            made = _ablated(run, made, (model, dictionary, store), shown, holding.ablate, which.dictionary)
-        page = _keep(run, model, made, shown)
-    document = {"folder": str(Path(which.dictionary) / "cards"), "page": str(page), "run": run.id, "shown": len(shown)}
+        if store is not None and holding.ablate:
+            made = _ablated(run, made, (model, dictionary, store), shown, holding.ablate, folder)
+        page = _keep(run, model, made, shown, _labels(folder))
+    document = {"folder": str(folder / "cards"), "page": str(page), "run": run.id, "shown": len(shown)}
     if as_json:
         print_json(document | {"features": made.n_features, "tokens": made.n_tokens, "dead": _dead(made)})
     else:
@@ -93,16 +99,45 @@ def cards(which: Which, holding: Holding, root: Root = None, as_json: Json = Fal
         print_facts({name: str(value) for name, value in document.items()} | {"cards": counted})
 
 
-def _check_features(features: Sequence[int], n_features: int) -> None:
-    for feature in features:
+def _store(which: Which, holding: Holding, folder: Path) -> "ActivationStore | None":
+    """Return the harvest that cards are made from; None where those that are kept are shown.
+
+    Raises InputError where there are none, or something is asked that only a harvest can tell.
+    """
+    from glassbook.activations.store import open_store
+    from glassbook.features.cards import has_cards
+
+    if which.store is not None:
+        return open_store(which.store)
+    if not has_cards(folder):
+        raise InputError(
+            f"'{which.dictionary}' has no cards yet; give the harvest that they are to be made from by --store"
+        )
+    if holding.ablate:
+        raise InputError("features are ablated on the text of a harvest; give it by --store")
+    return None
+
+
+def _check_shown(which: Which, n_features: int) -> None:
+    for feature in which.feature or ():
         if not 0 <= feature < n_features:
             raise InputError(f"there is no feature {feature}; they run from 0 to {n_features - 1:,}")
+    n = n_features if which.all else len(which.feature or ())
+    if n > _MOST_ON_A_PAGE:
+        raise InputError(f"{n:,} cards are too many for one page; name at most {_MOST_ON_A_PAGE} of them by --feature")
+
+
+def _labels(folder: Path) -> dict[int, str]:
+    """Return what features stand for, where labels are kept beside the dictionary."""
+    from glassbook.features.labels import has_labels, open_labels
+
+    return {label.feature: label.text for label in open_labels(folder)} if has_labels(folder) else {}
 
 
 Parts = tuple["Model", "Dictionary", "ActivationStore"]
 
 
-def _made(run: "Run", parts: Parts, settings: "CardSettings", folder: str) -> "Cards":
+def _made(run: "Run", parts: Parts, settings: "CardSettings", folder: Path) -> "Cards":
     """Return the cards, made and kept beside the dictionary all or nothing."""
     from glassbook.features.cards import make_cards, open_cards, save_cards
 
@@ -115,7 +150,7 @@ def _made(run: "Run", parts: Parts, settings: "CardSettings", folder: str) -> "C
     return open_cards(folder)
 
 
-def _ablated(run: "Run", made: "Cards", parts: Parts, shown: Sequence[int], examples: int, folder: str) -> "Cards":
+def _ablated(run: "Run", made: "Cards", parts: Parts, shown: Sequence[int], examples: int, folder: Path) -> "Cards":
     from glassbook.features.cards import open_cards, save_cards, with_ablation
 
     with run.part("ablation"):
@@ -139,7 +174,7 @@ def _dead(made: "Cards") -> int:
     return int((made.counts == 0).sum())
 
 
-def _keep(run: "Run", model: "Model", made: "Cards", shown: Sequence[int]) -> Path:
+def _keep(run: "Run", model: "Model", made: "Cards", shown: Sequence[int], labels: dict[int, str]) -> Path:
     """Write what was made of which rows, the pictures and the page into the Run; return the page's path."""
     from glassbook.cli.steering_run import costs, making
     from glassbook.features.cards.showing import cards_page
@@ -151,7 +186,8 @@ def _keep(run: "Run", model: "Model", made: "Cards", shown: Sequence[int]) -> Pa
     for name, value in _numbers(made).items():
         run.metric(name, value)
     facts = {"Model": model.identity.label, "Site": made.facts["site"], "Run": run.id}
-    return run.save_report(cards_page(made, shown, facts, Making(dict(making(run, model)), costs(run))))
+    how = Making(dict(making(run, model)), costs(run))
+    return run.save_report(cards_page(made, shown, facts, how, labels))
 
 
 def _numbers(made: "Cards") -> dict[str, Any]:

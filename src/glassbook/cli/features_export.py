@@ -22,14 +22,15 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to w
 def export(dictionary: Named, format_name: FormatName, out: Out, as_json: Json = False) -> None:
     """Write a dictionary so that SAELens, dictionary_learning or sparsify opens it, with the same outputs.
 
-    What a format has no word for is refused or said. With --format neuronpedia its cards become feature files.
+    What a format has no word for is refused or said. With --format neuronpedia its cards become feature files, and its
+    labels explanations.
     """
     from glassbook.features.formats import NEURONPEDIA, export_cards, export_dictionary
-    from glassbook.features.opening import open_dictionary
+    from glassbook.features.opening import dictionary_folder, open_dictionary
 
     opened = open_dictionary(dictionary)
     written = (
-        export_cards(opened, dictionary, out)
+        export_cards(opened, dictionary_folder(dictionary), out)
         if format_name == NEURONPEDIA
         else export_dictionary(opened, out, format_name)
     )

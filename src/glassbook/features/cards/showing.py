@@ -64,13 +64,20 @@ def _lists(card: Card, listed: int) -> list[tuple[str, list[tuple[str, float]]]]
     return [one for one in (*words[:2], *named, words[2]) if one[1]]
 
 
-def cards_page(cards: Cards, features: Sequence[int], facts: Mapping[str, str], making: Making) -> str:
-    """Return a page of cards, which needs no network and no script."""
+def cards_page(
+    cards: Cards,
+    features: Sequence[int],
+    facts: Mapping[str, str],
+    making: Making,
+    labels: Mapping[int, str] | None = None,
+) -> str:
+    """Return a page of cards, which needs no network and no script; `labels` says what some of the features stand for."""
+    known = labels or {}
     told = cards.facts
     active = int((cards.counts > 0).sum())
     lead = (
         f"{len(features):,} of {cards.n_features:,} features of a {told['kind']} dictionary at {told['site']}, "
         f"over {cards.n_tokens:,} tokens of {told['corpus']['name']}; {active:,} features are ever active."
     )
-    views = [card_view(cards, feature) for feature in features]
+    views = [card_view(cards, feature, known.get(feature, "")) for feature in features]
     return render_page("What do these features stand for?", lead, [Section("Features", "", views)], facts, making)

@@ -1,6 +1,7 @@
 """Neuronpedia, written: the cards of a dictionary as `batch-N.json`, in the form that SAEDashboard writes for it.
 
-What a card does not have (correlations with neurons, a histogram of all logits) stays an empty list, as there.
+What a card does not have (correlations with neurons, a histogram of all logits) stays an empty list, as there. Labels become a
+row each of `explanations.jsonl`, as in the exports of Neuronpedia.
 """
 
 import json
@@ -18,9 +19,11 @@ from glassbook.features.dictionary import Dictionary
 from glassbook.features.formats.hooks import layer_of
 from glassbook.features.formats.outcome import Exported, model_name
 from glassbook.features.formats.writing import new_folder
+from glassbook.features.labels import Labels, has_labels, open_labels
 from glassbook.files.atomic import write_text
 
 NAME = "neuronpedia"
+EXPLANATIONS = "explanations.jsonl"
 PER_FILE = 256
 """Features in one file."""
 
@@ -53,7 +56,32 @@ def export_cards(dictionary: Dictionary, folder: str | Path, out: str | Path) ->
             write_text(
                 unfinished / files[-1], json.dumps(about | {"features": batch}, ensure_ascii=False, allow_nan=False)
             )
+        if has_labels(place):
+            files.append(EXPLANATIONS)
+            write_text(unfinished / EXPLANATIONS, _explanations(open_labels(place), about))
     return Exported(target, NAME, tuple(files), tuple(_remarks(cards)))
+
+
+def _explanations(labels: Labels, about: dict[str, Any]) -> str:
+    """Return the labels that say something, a line each, with such scores as may be shown."""
+    rows = [
+        {
+            "modelId": about["model_id"],
+            "layer": f"{about['layer']}-{about['sae_set']}",
+            "index": str(one.feature),
+            "description": one.text,
+            "typeName": "glassbook_rules",
+            "explanationModelName": None,
+            "scores": [
+                {"type": way, "value": score.estimate, "scorer": labels.scorer.name}
+                for way in ("detection", "fuzzing")
+                if (score := labels.score(one.feature, way)) is not None
+            ],
+        }
+        for one in labels
+        if one.rule is not None
+    ]
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 def _remarks(cards: Cards) -> list[str]:

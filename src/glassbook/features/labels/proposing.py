@@ -124,7 +124,7 @@ def _of_beginnings(words: Sequence[str]) -> Iterator[Rule]:
     for letters, count in begun.most_common(1):
         alike = [word for word in words if word.startswith(letters)]
         if count >= _LEAST_TWICE and len(set(alike)) > 1:
-            yield from map(Begins, dict.fromkeys((letters, os.path.commonprefix(alike))))
+            yield from map(Begins, dict.fromkeys((letters, os.path.commonprefix(alike))))  # noqa: RUF071 - letters are meant
 
 
 def _of_runs(seen: Seen) -> Iterator[Rule]:
