@@ -22,11 +22,11 @@ def train(
     --features, --kind, --k, --sparsity and --seed may be repeated: every combination learns from the same one pass. Ctrl-C
     writes a checkpoint, crashes lose what came after the last one: the same command goes on to the same bits.
     """
-    from glassbook.cli.features_train_run import Asked, Training
+    from glassbook.cli.features_train_run import Asked, Training, in_step
     from glassbook.cli.train_run import together
 
     asked = Asked.of(read, dictionaries, recipe, keep)
-    with together("ddp" if keep.distributed else None, read.device) as processes:
+    with together("ddp" if keep.distributed else None, read.device) as processes, in_step(processes):
         found = _carry_out(Training(asked, processes), processes, root)
     if found is None:
         return

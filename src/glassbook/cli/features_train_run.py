@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from torch.distributed import DistError
+
 from glassbook.activations.store import Harvest, open_store
 from glassbook.activations.store.store import ActivationStore
 from glassbook.cli.door import tell
@@ -174,6 +176,20 @@ def run_of(training: Training, root: Path | None) -> Iterator[Run]:
         except KeyboardInterrupt:
             tell(f"a checkpoint is kept; go on with: {shlex.join(COMMAND.get())}")
             raise
+
+
+@contextmanager
+def in_step(processes: Processes) -> Iterator[None]:
+    """Say in one sentence where another of several processes has ended, which said itself why."""
+    try:
+        yield
+    except RuntimeError as fault:
+        if processes.size == 1 or not isinstance(fault, DistError) and "gloo" not in str(fault):
+            raise
+        raise InputError(
+            f"process {processes.rank} cannot go on alone, since another of the {processes.size} has ended; see what that "
+            "one said, then give the same command again"
+        ) from None
 
 
 def _cut_short(asked: str, root: Path | None) -> StoredRun | None:
