@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch.distributed import DistError
-
 from glassbook.activations.store import Harvest, open_store
 from glassbook.activations.store.store import ActivationStore
 from glassbook.cli.door import tell
@@ -184,7 +182,7 @@ def in_step(processes: Processes) -> Iterator[None]:
     try:
         yield
     except RuntimeError as fault:
-        if processes.size == 1 or not isinstance(fault, DistError) and "gloo" not in str(fault):
+        if processes.size == 1 or not any(network in str(fault) for network in ("gloo", "NCCL")):
             raise
         raise InputError(
             f"process {processes.rank} cannot go on alone, since another of the {processes.size} has ended; see what that "
