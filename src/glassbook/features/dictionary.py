@@ -114,6 +114,11 @@ class Dictionary(nn.Module):
         self.decoder.div_(factors[:, None])
 
     @torch.no_grad()
+    def take_off(self, center: Float[Tensor, " d_in"]) -> None:
+        """Read x as x - center from here on."""
+        self.b_enc.sub_(self.encoder @ center)
+
+    @torch.no_grad()
     def revive(self, features: Int[Tensor, " n"]) -> None:
         """Put back to their beginning whatever numbers besides encoder and decoder these features have."""
         self.b_enc[features] = 0

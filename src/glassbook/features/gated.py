@@ -51,6 +51,11 @@ class Gated(Dictionary):
         self.b_mag.mul_(factors)
 
     @torch.no_grad()
+    def take_off(self, center: Float[Tensor, " d_in"]) -> None:
+        super().take_off(center)
+        self.b_mag.sub_(self.r_mag.exp() * (self.encoder @ center))
+
+    @torch.no_grad()
     def revive(self, features: Int[Tensor, " n"]) -> None:
         super().revive(features)
         self.r_mag[features] = 0

@@ -85,7 +85,7 @@ class Normalization:
         """
         read, written = self.read, self.written
         dictionary.encoder.mul_(read.factor)
-        dictionary.b_enc.sub_(dictionary.encoder @ read.center)
+        dictionary.take_off(read.center)
         dictionary.decoder.div_(written.factor)
         dictionary.b_dec.div_(written.factor).add_(written.center)
         if isinstance(dictionary, SkipTranscoder):

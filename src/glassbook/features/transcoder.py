@@ -77,6 +77,9 @@ class Transcoder(Dictionary):
     def rescale(self, factors: Float[Tensor, " n_features"]) -> None:
         self.inner.rescale(factors)
 
+    def take_off(self, center: Float[Tensor, " d_in"]) -> None:
+        self.inner.take_off(center)
+
     def revive(self, features: Int[Tensor, " n"]) -> None:
         self.inner.revive(features)
 
