@@ -3,6 +3,7 @@
 import typer
 
 from glassbook.cli.features_cards import cards
+from glassbook.cli.features_evaluate import evaluate
 from glassbook.cli.features_export import export
 from glassbook.cli.features_harvest import harvest
 from glassbook.cli.features_import import import_
@@ -16,6 +17,7 @@ from glassbook.cli.options import opened_up
 features = typer.Typer(help="Harvest activations of a model, and find features in them.")
 
 features.command("cards")(opened_up(cards))
+features.command("evaluate")(opened_up(evaluate))
 features.command("export")(export)
 features.command("harvest")(opened_up(harvest))
 features.command("import")(import_)

@@ -108,7 +108,7 @@ def open_pair(pair: Pair) -> Opened:
     A dictionary of other weights of the same model is warned of once, here.
     """
     dictionary = open_dictionary(pair.dictionary)
-    sites = places_of(dictionary, _asked_site(pair.site))
+    sites = places_of(dictionary, asked_site(pair.site))
     model = Weights(pair.model, pair.dtype, pair.device).open()
     is_own = check_belongs(dictionary, model.identity, pair.force)
     edits_between(model, dictionary, sites, lambda read, value, span: value, every_token)
@@ -129,7 +129,8 @@ def say_loss(loss: dict[str, Any]) -> str:
     return f"{said}, {loss['loss']:.3f} less than was measured with its own, {loss['trained_on']}"
 
 
-def _asked_site(given: Sequence[str] | None) -> SiteOrPair | None:
+def asked_site(given: Sequence[str] | None) -> SiteOrPair | None:
+    """Return the Site, or the pair of them, that was asked for; raise InputError for more."""
     if not given:
         return None
     if len(given) > 2:

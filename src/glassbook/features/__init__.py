@@ -2,6 +2,13 @@
 
 from glassbook.features.batchtopk import BatchTopK
 from glassbook.features.dictionary import DICTIONARIES, Dictionary, Sparse, make_dictionary
+from glassbook.features.evaluating import (
+    Evaluation,
+    EvaluationSettings,
+    evaluate,
+    open_evaluation,
+    save_evaluation,
+)
 from glassbook.features.faults import DictionaryError
 from glassbook.features.files import load_dictionary, save_dictionary
 from glassbook.features.gated import Gated
@@ -27,6 +34,8 @@ __all__ = [
     "DictionaryError",
     "DictionaryLearner",
     "DictionarySettings",
+    "Evaluation",
+    "EvaluationSettings",
     "Gated",
     "Identity",
     "JumpReLU",
@@ -45,11 +54,14 @@ __all__ = [
     "Transcoder",
     "Wanted",
     "dictionary_folder",
+    "evaluate",
     "list_dictionaries",
     "load_dictionary",
     "make_dictionary",
     "open_dictionary",
+    "open_evaluation",
     "save_dictionary",
+    "save_evaluation",
     "shipped_model",
     "splice",
     "train",
