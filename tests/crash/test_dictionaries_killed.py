@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from conformance.tiny import tiny_model
 from features.samples import same
@@ -27,6 +28,15 @@ WANTED = {
     kind: Wanted(n_features=40, kind=kind, k=k, training={"lr": 0.02, "dead_share": 0.1} | how)
     for kind, k, how in (("batchtopk", 2, {}), ("standard", None, {"sparsity": 3.0}), ("jumprelu", 2, {}))
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Compute on one thread: those that a parent began are not there in a fork, which would wait for them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _train(folder):

@@ -91,6 +91,7 @@ class Training:
         self.config = asked.config(self.feed, self.data)
         for one in asked.wanted.values():
             # What cannot be made is said before a Run is begun.
+            one.check_sites(len(read.site))
             one.make(*self.feed.widths)
 
     def note(self, run: Run) -> None:

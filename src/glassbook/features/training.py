@@ -47,6 +47,18 @@ class Wanted:
     settings: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
+    def check_sites(self, n_sites: int) -> None:
+        """Raise DictionaryError unless a transcoder is given two Sites, and every other kind one."""
+        is_transcoder = issubclass(DICTIONARIES.find(self.kind), Transcoder)
+        if is_transcoder and n_sites == 1:
+            raise DictionaryError(
+                f"a {self.kind} has two Sites, what is read and what is written, and one was given; give both in this order"
+            )
+        if not is_transcoder and n_sites == 2:
+            raise DictionaryError(
+                f"a {self.kind} dictionary has one Site and two were given; give one, or choose transcoder as its kind"
+            )
+
     def make(self, d_in: int, d_out: int) -> Dictionary:
         """Return the dictionary, untrained; raise DictionaryError for settings that the kind does not have."""
         if self.kind == "omp":
@@ -95,7 +107,9 @@ def train(
     """
     given = {one.name: how.pop(one.name) for one in fields(Feeding) if one.name in how and one.name != "seed"}
     feeding = Feeding(**{"seed": int(how.get("seed", 0)), **given})
-    feed = feed_of(model, corpus, site if isinstance(site, tuple) else (site,), feeding)
+    sites = site if isinstance(site, tuple) else (site,)
+    Wanted(n_features=n_features, kind=kind).check_sites(len(sites))
+    feed = feed_of(model, corpus, sites, feeding)
     running = {one.name: how.pop(one.name) for one in fields(Running) if one.name in how}
     wanted = Wanted(n_features=n_features, kind=kind, k=k, settings=how.pop("settings", {}), training=how)
     done = train_many(feed.rows, {ALONE_NAME: wanted}, Running(steps=feed.steps, **running), feed.widths)

@@ -74,7 +74,7 @@ class StreamedRows:
         if found is None:
             raise InputError(
                 f"'{self.corpus.name}' gave {self.n_rows:,} rows and no further batch of {self.drawn.batch_size:,}; "
-                "give a longer corpus or ask for more tokens"
+                "give a longer corpus, or ask for as many batches as that fills"
             )
         return found
 
