@@ -1,12 +1,14 @@
 """A training of dictionaries goes on from every one of its checkpoints to the same bits, one dictionary or many."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
 from features.samples import same
 from glassbook.features import Running, Wanted, train_many
+from glassbook.features.faults import DictionaryError
 from glassbook.features.planted import PlantedRows, planted
 from glassbook.training.checkpoint import checkpoint_steps
 
@@ -53,3 +55,18 @@ def test_control_another_order_of_rows_ends_elsewhere():
     wanted = {"topk": ALL["topk"]}
     assert not same(trained(wanted)["topk"], trained(wanted, order_seed=2)["topk"])
     assert torch.isfinite(trained(wanted)["topk"]["encoder"]).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "batchtopk"}, {"n_features": 21}, {"k": 4}, {"training": {"lr": 0.02}}, {"training": {"seed": 1}}],
+)
+def test_another_training_does_not_go_on_from_a_checkpoint_and_leaves_it_as_it_is(tmp_path, change):
+    wanted = {"one": ALL["topk"]}
+    with pytest.raises(KeyboardInterrupt):
+        trained(wanted, tmp_path, 4)
+    with pytest.raises(DictionaryError, match="with other settings; give those, or train in another folder"):
+        trained({"one": replace(ALL["topk"], **change)}, tmp_path)
+    with pytest.raises(DictionaryError, match="with other settings"):
+        trained({"another": ALL["topk"]}, tmp_path)
+    assert same(trained(wanted, tmp_path)["one"], trained(wanted)["one"])

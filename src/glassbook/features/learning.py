@@ -1,17 +1,18 @@
 """Dictionaries through training's one loop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, distributed
 
 from glassbook.core.devices import as_dtype, dtype_name
 from glassbook.core.errors import InputError
 from glassbook.features.batchtopk import BatchTopK
+from glassbook.features.compiling import Compiled
 from glassbook.features.dead_features import MOST_TOKENS, aux_loss, aux_rows, resample
 from glassbook.features.dictionary import Dictionary
 from glassbook.features.encoding import encoder_dtype
@@ -19,9 +20,11 @@ from glassbook.features.faults import DictionaryError
 from glassbook.features.initialization import initialize
 from glassbook.features.normalization import Center, Normalization, Scale
 from glassbook.features.objective import Learned, Step
+from glassbook.features.readings import Readings
 from glassbook.features.schedule import Trapezoid
 from glassbook.features.topk import TopK
 from glassbook.features.transcoder import Transcoder
+from glassbook.files.hashes import hash_json
 from glassbook.training.optimizer import clip_gradients, load_optimizer_state, optimizer_state
 from glassbook.training.processes import ALONE, Processes
 from glassbook.training.reconstruction import ramp
@@ -89,7 +92,7 @@ class DictionaryLearner:
         self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=lr, eps=6.25e-10, fused=True)
         self.dtype = as_dtype(settings.dtype) if settings.dtype else encoder_dtype(self.device)
         self._floor = 0.0
-        self._learn = torch.compile(dictionary.learn) if settings.compile else dictionary.learn
+        self._learn = Compiled(dictionary) if settings.compile else dictionary.learn
 
     @property
     def device(self) -> torch.device:
@@ -154,10 +157,16 @@ class DictionaryLearner:
         if self.normalization:
             state |= {f"normalization/{name}": value for name, value in self.normalization.state().items()}
         numbers = torch.tensor([self.variance, self.l0], dtype=torch.float64)
-        return {**state, "silent": self.silent, "numbers": numbers, "steps": torch.tensor(self.steps)}
+        asked, steps = self._asked(), torch.tensor(self.steps)
+        return {**state, "silent": self.silent, "numbers": numbers, "steps": steps, "asked": asked}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned; raise DictionaryError for the state of a training that was asked for otherwise."""
+        if not torch.equal(state.get("asked", torch.empty(0)), self._asked()):
+            raise DictionaryError(
+                f"the checkpoint is not of this training of a {self.working.kind} dictionary but of one with other "
+                "settings; give those, or train in another folder"
+            )
         self.working.load_state_dict(_below(state, "net/"))
         load_optimizer_state(self.optimizer, self.working, _below(state, "optimizer/"))
         if known := _below(state, "normalization/"):
@@ -166,6 +175,12 @@ class DictionaryLearner:
         self.silent.copy_(state["silent"])
         self.variance, self.l0 = state["numbers"].tolist()
         self.steps, self._floor = int(state["steps"]), 0.0
+
+    def _asked(self) -> UInt8[Tensor, " bytes"]:
+        """Return a checksum of what is trained and how."""
+        made = self.working
+        what = [made.kind, made.d_in, made.n_features, made.d_out, made.settings, self.told()]
+        return torch.tensor(list(bytes.fromhex(hash_json(what))), dtype=torch.uint8)
 
     def _checked(self, x: Tensor) -> Tensor:
         # Asking a GPU would make it wait; there the loss tells.
@@ -264,24 +279,6 @@ class DictionaryLearner:
         """Return the operations of a step: the encoder's product, and six for each active feature and coordinate."""
         d = self.working
         return 2.0 * n * (d.n_features * d.d_in + 3 * self.l0 * (d.d_in + d.d_out))
-
-
-class Readings(Mapping[str, float]):
-    """Metrics of which some stay on the device until somebody reads one, since reading makes a GPU wait."""
-
-    def __init__(self, known: dict[str, float], names: tuple[str, ...], values: Float[Tensor, " n"]) -> None:
-        self._known, self._names, self._values = known, names, values
-
-    def __getitem__(self, name: str) -> float:
-        if name not in self._known and name in self._names:
-            self._known |= dict(zip(self._names, self._values.tolist(), strict=True))
-        return self._known[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys((*self._names, *self._known)))
-
-    def __len__(self) -> int:
-        return len(set(self._names) | set(self._known))
 
 
 def _variance(x: Float[Tensor, "batch d"]) -> Float[Tensor, ""]:
