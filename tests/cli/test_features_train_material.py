@@ -77,21 +77,8 @@ def test_two_sites_make_a_transcoder(cli, made, tmp_path, kind):
 
 
 def test_a_sweep_is_gone_on_with_after_ctrl_c_and_says_the_same_as_json(cli, made, tmp_path, monkeypatch):
-    more = [
-        "--kind",
-        "topk",
-        "--kind",
-        "jumprelu",
-        "--k",
-        "6",
-        "--seed",
-        "0",
-        "--seed",
-        "1",
-        "--features",
-        "32",
-        "--json",
-    ]
+    kinds = ["--kind", "topk", "--kind", "jumprelu", "--k", "6", "--seed", "0", "--seed", "1"]
+    more = [*kinds, "--features", "32", "--tokens", "512", "--json"]
     whole = cli(*ask(made, tmp_path / "whole", *more)).json()
     plain = run_room.train_many
 
