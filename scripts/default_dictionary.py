@@ -21,6 +21,7 @@ HELD_OUT = split("--documents 170: --tokens 100000")
 KIND = split("--kind batchtopk --features 4608 --k 32")
 # The store is read two and a half times, since reading a text takes much longer than learning from it.
 LEARNING = split(f"--tokens {5000 * 2048} --batch-size 2048 --lr 7e-4")
+MEASURED = split("--loss-contexts 32")
 CARDS = split("--top 8 --samples 1")
 
 
@@ -37,6 +38,8 @@ def main(work: Path) -> None:
     harvest("harvest", LEARNED)
     harvest("held-out", HELD_OUT)
     made = train("dictionary", "--store", "harvest", "--site", SITE, *KIND, *LEARNING)
+    if not (made / "evaluation.json").exists():
+        run("features", "evaluate", str(made), "--store", "held-out", "--model", MODEL, *MEASURED)
     if not (made / "cards").exists():
         run("features", "cards", str(made), "--store", "held-out", "--model", MODEL, *CARDS)
     if not (made / "labels.json").exists():

@@ -22,8 +22,11 @@ NETWORK = split(f"--architecture llama --n-layers {N_LAYERS} --d-model 128 --n-h
 TEXT = split("--tokenizer byte-bpe --d-vocab 4096")
 LEARNING = split(f"--steps 5000 --batch 8 --lr 3e-3 --evaluate-every 500 --checkpoint-every 250 --name {NAME}")
 # A training keeps back the last tenth of its documents; transcoders never see them either.
-READ = split("--documents 0:55 --tokens 1000000 --dtype float32 --values-dtype bfloat16 --mixed 120000")
+READ = split("--dtype float32 --values-dtype bfloat16 --mixed 120000")
+LEARNED = split("--documents 0:55 --tokens 1000000")
+HELD_OUT = split("--documents 55: --tokens 60000")
 KIND = split("--kind skip-transcoder --features 2048 --k 16")
+MEASURED = split("--store held-out --model model --loss-contexts 40")
 FED = split(f"--tokens {1500 * 2048} --batch-size 2048 --lr 1e-3")
 
 
@@ -42,9 +45,12 @@ def trained_model() -> Path:
 
 
 def transcoder(layer: int) -> Path:
-    """Return the folder of the transcoder of one layer."""
+    """Return the folder of the transcoder of one layer, measured on books that no training read."""
     sites = ["--site", f"L{layer}.resid_mid", "--site", f"L{layer}.mlp_out"]
-    return train(f"L{layer}.mlp_out", "--store", "harvest", *sites, *KIND, *FED)
+    made = train(f"L{layer}.mlp_out", "--store", "harvest", *sites, *KIND, *FED)
+    if not (made / "evaluation.json").exists():
+        run("features", "evaluate", str(made), *MEASURED)
+    return made
 
 
 def main(work: Path) -> None:
@@ -54,7 +60,8 @@ def main(work: Path) -> None:
     os.environ["GLASSBOOK_RUNS"] = "runs"
     ship(trained_model(), f"{NAME}/model")
     sites = ["--site", "L*.resid_mid", "--site", "L*.mlp_out"]
-    run("features", "harvest", "model", CORPUS, *sites, "--out", "harvest", *READ)
+    for out, part in (("harvest", LEARNED), ("held-out", HELD_OUT)):
+        run("features", "harvest", "model", CORPUS, *sites, "--out", out, *READ, *part)
     for layer in range(N_LAYERS):
         ship(transcoder(layer), f"{NAME}/L{layer}.mlp_out")
 

@@ -11,7 +11,7 @@ import torch
 
 from glassbook.activations.capture import capture
 from glassbook.core.errors import InputError
-from glassbook.features import list_dictionaries, open_dictionary, splice
+from glassbook.features import list_dictionaries, open_dictionary, open_evaluation, splice
 from glassbook.features.opening import shipped_model
 from glassbook.models.loading.opening import open_model
 from glassbook.text.corpora import open_corpus
@@ -65,6 +65,16 @@ def test_a_shipped_dictionary_says_what_it_was_trained_on_and_how(name):
     record = json.loads((DATA / name / "run.json").read_text())
     assert record["status"] == "done" and record["versions"]["torch"]
     assert record["asked"]["command"][:3] == ["glassbook", "features", "train"]
+
+
+@pytest.mark.parametrize("name", [DEFAULT, *TRANSCODERS])
+def test_what_a_shipped_dictionary_does_was_measured_on_books_that_it_never_saw(name):
+    words, found = open_dictionary(name), open_evaluation(DATA / name)
+    learned, told = words.facts["harvest"]["documents"], found["facts"]["harvest"]["documents"]
+    assert told[0] >= learned[1] and found["facts"]["corpus"]["sha256"] != words.facts["corpus"]["sha256"]
+    assert found["facts"]["weights"]["lineage"] == words.facts["weights"]["lineage"]
+    assert 0.85 < found["intervals"]["ce_score"]["low"] < found["ce_score"] < 1
+    assert 0 < found["fvu"] < 0.2 and sum(found["histogram"]) == round((1 - found["dead"]) * words.n_features)
 
 
 def test_nothing_that_ships_says_where_it_was_made():
