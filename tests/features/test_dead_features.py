@@ -44,8 +44,10 @@ def last_of(learner, rows):
 @pytest.mark.parametrize(
     ("kind", "mend"),
     [
-        ("topk", "auxk"), ("batchtopk", "auxk"), ("matryoshka-batchtopk", "auxk"),
-        ("topk", "resample"), ("standard", "resample"), ("gated", "resample"), ("jumprelu", "resample"),
+        ("topk", "auxk"), ("batchtopk", "auxk"), ("standard", "resample"), ("jumprelu", "resample"),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in (
+            ("matryoshka-batchtopk", "auxk"), ("topk", "resample"), ("gated", "resample"),
+        )),
     ],
 )  # fmt: skip
 def test_what_was_dead_lives_again_and_what_is_explained_grows(kind, mend):
