@@ -48,6 +48,7 @@ ORACLES: dict[str, Oracle] = {
     "stats_golden": Oracle("stats"),
     "dictionaries_ours": Oracle(None),
     "dictionaries_sae_lens": Oracle("sae_lens"),
+    "evaluation_sae_lens": Oracle("sae_lens"),
     "dictionaries_dictionary_learning": Oracle("dictionary_learning"),
     "dictionaries_sparsify": Oracle("sparsify"),
     "dictionaries_neuronpedia": Oracle("sae_lens"),
