@@ -84,7 +84,7 @@ class Encoding:
         """Return what is above its feature's floor."""
         if self.step.whole:
             pre = self._pre()
-            return Whole(pre, pre > floors)
+            return Whole(pre) if isinstance(floors, float) and floors == 0 else Whole(pre, pre > floors)
         return self._listed(*self._above(floors))
 
     def _pre(self) -> Float[Tensor, "batch n_features"]:

@@ -43,5 +43,5 @@ class Standard(Dictionary):
     def learn(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"], step: Step) -> Learned:
         active = self.encoding(x, step).above(0.0)
         values = active.values
-        weighed = values * active.of_features(self.decoder.norm(dim=-1)) if self.norms == "weighted" else values
-        return self.learned(active, values, target, step.sparsity * self.d_out**0.5 * weighed.sum())
+        weighed = active.weighed(values, self.decoder.norm(dim=-1)) if self.norms == "weighted" else values.sum()
+        return self.learned(active, values, target, step.sparsity * self.d_out**0.5 * weighed)
