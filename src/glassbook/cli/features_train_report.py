@@ -1,5 +1,6 @@
 """What a training of dictionaries shows: curves over the steps, quality over sparsity, and its page."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from glassbook.cli.features_train_run import Training
 from glassbook.cli.steering_run import costs, making_on
 from glassbook.features import Trained
+from glassbook.features.frontier import FrontierPoint, SparsityFrontier, frontier_chart
 from glassbook.runs.record import Run
 from glassbook.views.line_chart import LineChart, Series
 from glassbook.views.page import Making, Section, render_page
@@ -46,24 +48,21 @@ def curves(trained: Mapping[str, Trained]) -> dict[str, LineChart]:
 
 def frontier(trained: Mapping[str, Trained]) -> LineChart | None:
     """Return what remains unexplained at how many active features, a curve a kind and width; None for one dictionary."""
-    groups: dict[str, list[tuple[float, float]]] = {}
-    for one in trained.values():
-        if "fvu" in one.history.columns and not one.dictionary.is_reference:
-            group = f"{one.dictionary.kind}, {one.dictionary.n_features:,} features"
-            groups.setdefault(group, []).append((one.history.last("l0"), one.history.last("fvu")))
-    if sum(map(len, groups.values())) < 2:
+    points = [
+        FrontierPoint(
+            name=name,
+            group=f"{one.dictionary.kind}, {one.dictionary.n_features:,} features",
+            l0=one.history.last("l0"),
+            fvu=one.history.last("fvu"),
+        )
+        for name, one in trained.items()
+        if "fvu" in one.history.columns and not one.dictionary.is_reference
+    ]
+    told = [point for point in points if math.isfinite(point.l0) and math.isfinite(point.fvu)]
+    if len(told) < 2:
         return None
-    return LineChart(
-        title="Quality at how many active features",
-        caption="Each point is a dictionary after its last step, on the last batch; lower and further left is better.",
-        series=[
-            Series(name=name, x=[x for x, _ in sorted(points)], y=[y for _, y in sorted(points)])
-            for name, points in groups.items()
-        ],
-        x_label="active features a token (L0)",
-        y_label="FVU",
-        x_log=True,
-    )
+    width = next(iter(trained.values())).dictionary.d_out
+    return frontier_chart(SparsityFrontier(told, width), "after its last step, on the last batch")
 
 
 def result(name: str, one: Trained, place: Path) -> dict[str, Any]:
