@@ -4,7 +4,10 @@ import json
 import platform
 from pathlib import Path
 
+import dictionary_frontier
+import dictionary_quality
 import notebook
+import planted_recovery
 import startup
 from harness import RESULTS, table
 
@@ -20,7 +23,15 @@ TITLES = {
     "sweep": "Stage 1 of a sweep, SmolLM2-135M, 16 layers x 4 strengths x 32 A/B items",
     "training": "A step of training, from the same weights on the same tokens",
     "generation": "Generation, SmolLM2-135M, 128 greedy tokens after a prompt of 16",
+    "dictionaries": "A step of training a sparse dictionary, batches of 4,096 rows",
+    "cards": "Cards of features from a stored harvest",
 }
+MEASURED = {
+    dictionary_quality: "Dictionaries: held-out FVU at equal data, width, k and steps (each contender at its best rate)",
+    dictionary_frontier: "Dictionaries: L0 against held-out FVU, L15.resid_post of SmolLM2-135M, one seed, 512,000 rows",
+    planted_recovery: "Dictionaries: share of planted atoms recovered (mean over seeds, smallest to largest)",
+}
+"""What has tables of its own and is no timing."""
 
 
 def processor() -> str:
@@ -47,6 +58,9 @@ def main() -> None:
     path = RESULTS / "notebook.json"
     if path.exists():
         parts.append(f"\n## Building a notebook\n\n{notebook.table(json.loads(path.read_text())['seconds'])}\n")
+    for script, title in MEASURED.items():
+        if script.KEPT.exists():
+            parts.append(f"\n## {title}\n\n{script.table(json.loads(script.KEPT.read_text()))}\n")
     notes = Path(__file__).parent / "NOTES.md"
     if notes.exists():
         parts.append(f"\n{notes.read_text()}")
