@@ -57,6 +57,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_kept(cli, tiny, harveste
         and "too many for one page" in cli(*ask, *["--feature", 1] * 401).err
     )
     assert "no folder with a dictionary" in cli("features", "cards", tmp_path, "--store", store, "--model", tiny).err
+    assert "ships with the package" in cli(*ask[:2], "bookworm/L0.mlp_out", *ask[3:]).err
     assert "holds no activations" in cli(*ask[:3], "--store", tmp_path, "--model", tiny).err
     assert "allow more" in cli(*ask, "--max-gb", "0.001").err
 

@@ -6,7 +6,8 @@ import pytest
 
 from features.spliced import words
 from glassbook.features import save_dictionary, shipped_model
-from glassbook.features.labels import open_labels
+from glassbook.features.cards import open_cards
+from glassbook.features.labels import Searcher, open_labels
 from glassbook.models.loading.opening import open_model
 from glassbook.runs import read_run
 from glassbook.runs.index import find_run
@@ -39,6 +40,16 @@ def test_labels_are_kept_beside_the_dictionary_recorded_and_found_again(cli, car
     ]
     text = cli("features", "search", folder, "--text", "the inn was full", *ask[2:], "--json").json()
     assert text["found"] > 0 and text["features"][0]["feature"] in range(40)
+    searcher = Searcher(open_cards(folder), kept)
+    counts = {
+        word: len(searcher.words(word))
+        for feature in range(40)
+        for word in searcher.peak_words(feature)
+        if word.isalpha()
+    }
+    one, several = (next(word for word, n in counts.items() if (n == 1) == only) for only in (True, False))
+    assert "1 feature\n" in cli("features", "search", folder, one).out
+    assert f"{counts[several]} features\n" in cli("features", "search", folder, several).out
     printed = cli("features", "label", folder, *ask, "--passages", 300, "--feature", 3, "--feature", 5)
     assert printed.status == 0 and "scorer" in printed.out
     assert len(open_labels(folder)) == 2
@@ -61,6 +72,8 @@ def test_what_cannot_be_labelled_or_searched_is_said_in_one_sentence(cli, tiny, 
         "no folder with a dictionary": ["label", tmp_path / "store", *ask],
         "give one thing": ["search", folder],
         "no word": ["search", folder, "…"],
+        "--text to search for is empty": ["search", folder, "--text", ""],
+        "ships with the package": ["label", "bookworm/L0.mlp_out", *ask],
     }
     for said, what in refused.items():
         answer = cli("features", *what)

@@ -6,6 +6,7 @@ import pytest
 
 from features.spliced import PAIR, words
 from glassbook.circuits import active_features
+from glassbook.cli.features_opening import say_loss
 from glassbook.features import save_dictionary
 from glassbook.models.loading.opening import open_model
 from glassbook.runs import read_run
@@ -52,6 +53,22 @@ def test_a_transcoder_is_read_at_its_two_sites(cli, tiny, tmp_path):
     asked = cli("features", "read", tiny, folder, TEXT, "--site", PAIR[0], "--site", PAIR[1], "--json").json()
     assert plain["tokens"] == asked["tokens"] and plain["l0"] > 0
     assert cli("features", "read", tiny, folder, TEXT, "--site", PAIR[0]).is_one_sentence()
+
+
+def test_a_model_that_ships_is_opened_by_its_name_and_a_misspelt_one_is_not(cli):
+    said = cli("features", "read", "bookworm", "bookworm/L0.mlp_out", TEXT, "--json").json()
+    assert said["l0"] > 0 and said["weights"] is None
+    refused = cli("features", "read", "bookwurm", "bookworm/L0.mlp_out", TEXT)
+    assert refused.is_one_sentence() and "no model is named 'bookwurm'" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [(0.02, "0.020 less than"), (-0.02, "0.020 more than"), (-0.0001, "as much as"), (None, "not recorded")],
+)
+def test_what_a_dictionary_explains_on_other_weights_is_compared_in_words(loss, words):
+    told = say_loss({"explained_variance": 0.8, "loss": loss, "text": "oz", "trained_on": "a model"})
+    assert words in told and "-0.000" not in told
 
 
 def test_what_cannot_be_read_is_said_in_one_sentence_and_leaves_no_run(cli, tiny, dictionary, tmp_path):

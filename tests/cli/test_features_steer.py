@@ -68,6 +68,7 @@ def test_what_cannot_be_steered_is_said_in_one_sentence_and_leaves_no_run(cli, t
         "nan": [*front, "--feature", 3, "--add", "nan"],
         "no folder with a dictionary": [*front[:3], tmp_path, *PROMPT, "--feature", 3, "--ablate"],
         "positions": [*front, "--feature", 3, "--ablate", "--positions", "sideways"],
+        "touches nothing": [*front, "--feature", 3, "--ablate", "--positions", "4000"],
     }
     for words_of_it, ask in refused.items():
         said = cli(*ask)

@@ -110,6 +110,18 @@ def test_control_a_table_outside_its_box_scrolls_the_page_sideways(browser, addr
     page.close()
 
 
+def test_a_label_keeps_its_distance_from_the_card_beneath_and_without_its_rule_it_does_not(browser, address):
+    distance = """() => document.querySelector(".feature-body").getBoundingClientRect().top
+      - document.querySelector(".finding:has(+ .feature-body)").getBoundingClientRect().bottom"""
+    for width in (390, 1200):
+        page, _ = show(browser, address, width, "light")
+        assert page.evaluate(distance) >= 12
+        page.close()
+    page, _ = show(browser, spoiled(address, ".finding + .feature-body { margin-top: 1rem; }", ""), 390, "light")
+    assert page.evaluate(distance) < 4
+    page.close()
+
+
 def test_control_a_script_or_a_picture_from_outside_is_refused_and_heard(browser, address):
     foreign = "<main><script>alert(1)</script><img src='https://example.invalid/a.png' alt=''>"
     page, heard = show(browser, spoiled(address, "<main>", foreign), 360, "light")

@@ -105,9 +105,11 @@ def _store(which: Which, holding: Holding, folder: Path) -> "ActivationStore | N
     Raises InputError where there are none, or something is asked that only a harvest can tell.
     """
     from glassbook.activations.store import open_store
+    from glassbook.cli.features_opening import check_yours
     from glassbook.features.cards import has_cards
 
     if which.store is not None:
+        check_yours(which.dictionary)
         return open_store(which.store)
     if not has_cards(folder):
         raise InputError(

@@ -89,9 +89,11 @@ def label(which: Which, how: How, root: Root = None, as_json: Json = False) -> N
     feature active in?) and fuzzing (which tokens?), beside shuffled text and another feature's label. A judge's figures are
     shown only if it can tell planted features of one word. Ctrl-C keeps what was scored: the same command goes on.
     """
+    from glassbook.cli.features_opening import check_yours
     from glassbook.features import dictionary_folder, load_dictionary
     from glassbook.features.labels import open_labels, save_labels
 
+    check_yours(which.dictionary)
     settings, folder = how.settings(), dictionary_folder(which.dictionary)
     dictionary = load_dictionary(folder)
     model = Weights(which.model, which.dtype, which.device).open()

@@ -15,7 +15,7 @@ from glassbook.features.belonging import check_belongs, trained_on
 from glassbook.features.cards import Cards, has_cards, open_cards
 from glassbook.features.dictionary import Dictionary
 from glassbook.features.on_text import OnText, corpus_windows, on_text
-from glassbook.features.opening import dictionary_folder, open_dictionary
+from glassbook.features.opening import dictionary_folder, list_dictionaries, open_dictionary
 from glassbook.features.splicing import SiteOrPair, edits_between, every_token, places_of
 from glassbook.models.model import Model
 from glassbook.runs.record import Run
@@ -126,7 +126,18 @@ def say_loss(loss: dict[str, Any]) -> str:
     said = f"explains {loss['explained_variance']:.3f} of the variance on {loss['text']} with these weights"
     if loss["loss"] is None:
         return f"{said}; how much with its own, {loss['trained_on']}, is not recorded beside it"
-    return f"{said}, {loss['loss']:.3f} less than was measured with its own, {loss['trained_on']}"
+    less = round(loss["loss"], 3)
+    compared = f"{abs(less):.3f} {'less' if less > 0 else 'more'} than" if less else "as much as"
+    return f"{said}, {compared} was measured with its own, {loss['trained_on']}"
+
+
+def check_yours(named: str) -> None:
+    """Raise InputError for a dictionary that ships with the package: nothing is written beside it."""
+    folder = dictionary_folder(named)
+    if named in list_dictionaries() and folder != Path(named):
+        raise InputError(
+            f"'{named}' ships with the package and stays as it is; copy its folder '{folder}' and name the copy"
+        )
 
 
 def asked_site(given: Sequence[str] | None) -> SiteOrPair | None:

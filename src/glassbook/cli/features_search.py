@@ -34,10 +34,12 @@ class Question:
     @property
     def way(self) -> str:
         """Return how is searched; raise InputError unless one thing is asked for."""
-        given = {"words": self.words, "text": self.text, "token": self.token}
-        asked = [name for name, value in given.items() if value]
+        given = {"words": self.words or None, "text": self.text, "token": self.token}
+        asked = [name for name, value in given.items() if value is not None]
         if len(asked) != 1:
             raise InputError("give one thing to search for: WORDS, --text or --token")
+        if not given[asked[0]]:
+            raise InputError(f"the --{asked[0]} to search for is empty; give at least one character")
         return asked[0]
 
 
@@ -57,7 +59,8 @@ def search(question: Question, as_json: Json = False) -> None:
     if as_json:
         print_json({"ranked_by": RANKED[way], "found": len(found), "features": shown})
         return
-    print_facts({"found": f"{len(found):,} features", "ranked by": RANKED[way]})
+    counted = f"{len(found):,} {'feature' if len(found) == 1 else 'features'}"
+    print_facts({"found": counted, "ranked by": RANKED[way]})
     if shown:
         print()
         rows = [[str(one["feature"]), one["label"], one["why"], ", ".join(one["peaks"])] for one in shown]

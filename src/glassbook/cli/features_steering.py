@@ -12,6 +12,7 @@ from glassbook.cli.features_opening import TEXT, Opened
 from glassbook.cli.features_steer import Changing, Measuring
 from glassbook.cli.features_steering_report import steering_page, steering_views
 from glassbook.cli.steering_experiment import UNRELATED, parse_positions, unrelated_windows
+from glassbook.core.errors import InputError
 from glassbook.features.cards.directions import speaks
 from glassbook.files.hashes import Progress
 from glassbook.models.model import Model
@@ -126,10 +127,17 @@ def prepare(
     positions = parse_positions(changing.positions)
     steering = steer_features(opened.dictionary, edits, positions=positions, site=opened.sites, force=True)
     asked = tuple(opened.model.to_single_token(token) for token in measuring.token or ())
+    read = read_text(opened.model, opened.dictionary, prompt, changing.bos)
+    longest = read.lengths[0] + writing["max_new_tokens"]
+    if not isinstance(positions, str) and min(positions) >= longest:
+        raise InputError(
+            f"--positions {changing.positions} touches nothing: prompt and continuation are {longest} tokens at most; "
+            "give smaller indices, counted from 0"
+        )
     return Experiment(
         opened=opened,
         steering=steering,
-        prompt=read_text(opened.model, opened.dictionary, prompt, changing.bos),
+        prompt=read,
         measuring=measuring,
         writing=writing,
         tokens=asked or tuple(written_tokens(opened.model, steering)),

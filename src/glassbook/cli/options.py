@@ -7,6 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 ModelName = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A known name (smollm2-135m), a folder, a .gguf file, or a hub id owner/name."
+        metavar="MODEL", help="A known name (smollm2-135m, bookworm), a folder, a .gguf file, or a hub id owner/name."
     ),
 ]
 PromptText = Annotated[str, typer.Argument(metavar="PROMPT", help="The text to read; - reads it from standard input.")]
@@ -45,7 +46,18 @@ class Weights:
         from glassbook.models.loading.opening import open_model
 
         with progress() as report:
-            return open_model(self.model, dtype=self.dtype, device=self.device, progress=report)
+            return open_model(place_of(self.model), dtype=self.dtype, device=self.device, progress=report)
+
+
+def place_of(model: str) -> str | Path:
+    """Return the folder of a model that ships beside its dictionaries; any other model as it was named."""
+    from glassbook.models.loading.naming import find_known
+
+    if find_known(model) or not model.isidentifier() or Path(model).exists():
+        return model
+    from glassbook.features.opening import list_models, shipped_model
+
+    return shipped_model(model) if model in list_models() else model
 
 
 @dataclass(frozen=True, slots=True)

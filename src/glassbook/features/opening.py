@@ -39,13 +39,16 @@ def list_dictionaries() -> list[str]:
     return sorted(path.relative_to(_SHIPPED).as_posix() for path in found)
 
 
+def list_models() -> list[str]:
+    """Return the names of the models that ship with the package, which the command line opens by name."""
+    return sorted(path.parent.parent.name for path in _SHIPPED.glob(f"*/{_MODEL}/config.json"))
+
+
 def shipped_model(name: str = "bookworm") -> Path:
     """Return the folder of a model that ships with the package, for `open_model`; raise InputError for an unknown name."""
-    folder = _SHIPPED / name / _MODEL
-    if not (folder / "config.json").is_file():
-        known = sorted(path.parent.parent.name for path in _SHIPPED.glob(f"*/{_MODEL}/config.json"))
-        raise InputError(f"no model '{name}' ships with the package; known names: {', '.join(known) or 'none'}")
-    return folder
+    if name not in list_models():
+        raise InputError(f"no model '{name}' ships with the package; known names: {', '.join(list_models()) or 'none'}")
+    return _SHIPPED / name / _MODEL
 
 
 def _ours(source: str | Path) -> Path | None:
