@@ -1,18 +1,16 @@
 """Every snippet of the README works, every link leads somewhere, and every line of the changelog is short."""
 
-import contextlib
-import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import pytest
-
-from glassbook.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -25,6 +23,7 @@ DOCUMENTS = [
     *(ROOT / "decisions").glob("*.md"),
 ]
 MOST_WORDS = 25
+_DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -32,10 +31,46 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Typed:
+    """A line that a reader is told to type, and the lines of its output that the document shows."""
+
+    words: list[str]
+    shown: list[str]
+
+
+def typed(text: str) -> list[Typed]:
+    """Return every line to type with what is shown beneath it; `# ` begins a remark, a backslash goes on with the line."""
+    found: list[Typed] = []
+    for block in blocks(text, "console"):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("$ "):
+                found.append(Typed(shlex.split(line.removeprefix("$ "), comments=True), []))
+            elif found and line.strip() and not line.startswith("# "):
+                found[-1].shown.append(line)
+    return found
+
+
+def sections(text: str) -> dict[str, str]:
+    """Return the sections with something to type, by their headings; a reader may begin with any of them."""
+    parts = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    return {part.partition("\n")[0]: part for part in parts if blocks(part, "console")}
+
+
 def commands(text: str) -> list[list[str]]:
     """Return the words of every line that a reader is told to type."""
-    lines = [line for block in blocks(text, "console") for line in block.splitlines()]
-    return [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if line.startswith("$ ")]
+    return [one.words for one in typed(text)]
+
+
+def is_said(line: str, said: str) -> bool:
+    """Return whether a line is part of what was said, however it is broken and spaced; decimals may differ by a tenth."""
+    apart = _DECIMAL.split(" ".join(line.split()))
+    pattern = re.compile(_DECIMAL.pattern.join(f"({re.escape(one)})" for one in apart).replace("()", ""))
+    wanted = [float(one) for one in _DECIMAL.findall(line)]
+    found = [
+        [float(one) for one in _DECIMAL.findall(match.group())] for match in pattern.finditer(" ".join(said.split()))
+    ]
+    return any(values == pytest.approx(wanted, rel=0.1) for values in found)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -49,17 +84,31 @@ def run(command: list[str], folder: Path) -> str:
     return "" if done.returncode == 0 else f"{shlex.join(command)} ended with {done.returncode}: {done.stderr[-500:]}"
 
 
-def run_glassbook(words: list[str], folder: Path) -> str:
-    """Run one of our commands in `folder` and in this process, which has loaded what it needs; return its complaint."""
-    said = io.StringIO()
-    with (
-        contextlib.chdir(folder),
-        mock.patch.dict(os.environ, environment(folder)),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(said),
-    ):
+# In a process of its own, since here every array is checked against its written shape, which takes as long again.
+ONE_AFTER_ANOTHER = """
+import contextlib, io, json, sys
+from glassbook.cli import app
+for words in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = app.run(words)
-    return "" if status == 0 else f"glassbook {shlex.join(words)} ended with {status}: {said.getvalue()[-500:]}"
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+"""
+
+
+def run_glassbook(lines: Sequence[Typed], folder: Path) -> list[str]:
+    """Run our commands in `folder` one after another; return what is wrong: one failed, or printed other than is shown."""
+    asked = json.dumps([one.words[1:] for one in lines])
+    command = [sys.executable, "-c", ONE_AFTER_ANOTHER, asked]
+    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
+    wrong = []
+    for one, answer in zip(lines, done.stdout.splitlines(), strict=True):
+        status, printed, said = json.loads(answer)
+        if status:
+            wrong.append(f"{shlex.join(one.words)} ended with {status}: {said[-500:]}")
+        elif untrue := [line for line in one.shown if not is_said(line, printed)]:
+            wrong.append(f"{shlex.join(one.words)} printed {printed} and not {untrue}")
+    return wrong
 
 
 def run_python(text: str, folder: Path) -> str:
@@ -69,16 +118,22 @@ def run_python(text: str, folder: Path) -> str:
     return run([sys.executable, str(program)], folder)
 
 
-def run_console(words: list[str], folder: Path) -> str:
-    """Check one command: ours is run, make's must be a target, and pip must name the version that is pinned."""
-    if words[0] == "glassbook":
-        return run_glassbook(words[1:], folder)
+def check_other(words: list[str]) -> str:
+    """Return what is wrong with a command that is not ours: make's must be a target, pip must name the pinned version."""
     if words[0] == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return "" if set(words[1:]) <= set(targets) else f"make has no target {words[1:]}"
     if words[-1].startswith("torch=="):
         return "" if words[-1] in (ROOT / "constraints.txt").read_text() else f"{words[-1]} is not what is pinned"
     return "" if words == ["python3", "-m", "venv", ".venv"] else f"nobody has checked {shlex.join(words)}"
+
+
+def complaints(text: str, folder: Path) -> list[str]:
+    """Return what is wrong with the lines that a document tells to type; ours are run, one after another."""
+    found = typed(text)
+    ours = [one for one in found if one.words[0] == "glassbook"]
+    others = [wrong for one in found if one not in ours and (wrong := check_other(one.words))]
+    return [*others, *(run_glassbook(ours, folder) if ours else [])]
 
 
 def broken_links(path: Path) -> list[str]:
@@ -99,10 +154,22 @@ def test_the_python_of_the_readme_runs(tmp_path, default_model):
 
 
 @pytest.mark.model
-def test_every_command_of_the_readme_works_one_after_another(tmp_path, default_model):
-    found = commands(README.read_text())
-    assert sum(words[0] == "glassbook" for words in found) >= 5
-    assert [complaint for words in found if (complaint := run_console(words, tmp_path))] == []
+@pytest.mark.parametrize("section", sections(README.read_text()))
+def test_every_command_of_a_section_works_one_after_another_and_prints_what_is_shown(section, tmp_path, default_model):
+    assert complaints(sections(README.read_text())[section], tmp_path) == []
+
+
+def test_no_command_of_the_readme_is_left_out_of_the_sections():
+    text = README.read_text()
+    found = [words for section in sections(text).values() for words in commands(section)]
+    assert found == commands(text) and sum(words[0] == "glassbook" for words in found) >= 15
+    assert sum(len(one.shown) for one in typed(text)) >= 5
+
+
+def test_the_readme_leads_from_nothing_to_a_steered_feature_in_ten_lines():
+    section = sections(README.read_text())["From nothing to a steered feature"]
+    verbs = [words[2] for words in commands(section) if words[:2] == ["glassbook", "features"]]
+    assert verbs == ["harvest", "train", "evaluate", "cards", "label", "search", "search", "cards", "read", "steer"]
 
 
 def test_the_readme_names_both_commands():
@@ -114,11 +181,22 @@ def test_control_a_broken_snippet_is_found_out(tmp_path):
     broken.write_text("```python\nimport glassbook as gb\n```\n\n```python\ngb.open_modell('smollm2-135m')\n```\n")
     assert "open_modell" in run_python(broken.read_text(), tmp_path)
     broken.write_text("```console\n$ glassbook generatte smollm2-135m\n$ make everything\n$ curl example.org\n```\n")
-    assert len(commands(broken.read_text())) == 3
-    assert all(run_console(words, tmp_path) for words in commands(broken.read_text()))
+    assert len(complaints(broken.read_text(), tmp_path)) == 3
     broken.write_text("```console\n$ .venv/bin/python -m pip install torch==0.1\n```\n[there](nowhere.md)\n")
-    assert run_console(commands(broken.read_text())[0], tmp_path)
+    assert complaints(broken.read_text(), tmp_path)
     assert broken_links(broken) == ["nowhere.md"]
+
+
+def test_control_output_that_no_command_printed_is_found_out(tmp_path):
+    told = "```console\n# All of it\n$ glassbook runs \\\n  list --help\nList the runs\n```\n"
+    (one,) = typed(told)
+    assert one == Typed(["glassbook", "runs", "list", "--help"], ["List the runs"])
+    assert complaints(told.replace("List the runs", "Usage:   glassbook runs list"), tmp_path) == []
+    (complaint,) = complaints(told.replace("List the runs", "no such line"), tmp_path)
+    assert "and not ['no such line']" in complaint
+    assert is_said("FVU  0.82 of\n 20", "L0 3\nFVU   0.84 of 20 rows") and is_said("by -3.04 nats", "it by -3.10 nats")
+    assert not is_said("FVU 0.82", "FVU 0.99") and not is_said("by 3.04 nats", "by -3.04 nats")
+    assert not is_said("20 of 20", "19 of 20")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
