@@ -20,6 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "src" / "glassbook" / "features" / "data"
 DEFAULT = "smollm2-135m/L15.resid_post"
 TRANSCODERS = [f"bookworm/L{layer}.mlp_out" for layer in range(4)]
+EVERY = ("dictionary.json", "dictionary.safetensors", "evaluation.json", "run.json")
+CARDS = ("cards.json", "packed.bin", "table.safetensors", "vocabulary.msgpack")
+MODEL = ("config.json", "manifest.json", "model.safetensors", "run.json", "tokenizer.json", "tokenizer_config.json")
+SHIPS = {
+    *(f"{name}/{file}" for name in (DEFAULT, *TRANSCODERS) for file in EVERY),
+    *(f"{DEFAULT}/{file}" for file in ("labels.json", *(f"cards/{file}" for file in CARDS))),
+    *(f"bookworm/model/{file}" for file in MODEL),
+}
 MB = 1_000_000
 
 
@@ -111,6 +119,8 @@ PACKAGE_DATA = """
 from setuptools import Distribution
 distribution = Distribution({"script_name": "setup.py", "package_dir": {"": "src"}})
 distribution.parse_config_files(["pyproject.toml"])
+# What an earlier build listed must not stand in for a pattern.
+distribution.include_package_data = False
 build = distribution.get_command_obj("build_py")
 build.ensure_finalized()
 for _, folder, _, names in build.data_files:
@@ -119,12 +129,26 @@ for _, folder, _, names in build.data_files:
 """
 
 
-def test_every_file_that_ships_is_in_the_wheel():
-    told = subprocess.run([sys.executable, "-c", PACKAGE_DATA], cwd=ROOT, check=True, capture_output=True, text=True)
-    taken = {ROOT / name for name in told.stdout.splitlines()}
-    ships = {path for path in DATA.rglob("*") if path.is_file()}
-    assert ships and ships <= taken
-    assert ROOT / "pyproject.toml" not in taken
+def taken(patterns: str) -> set[str]:
+    """Return what a wheel takes beside the code, below src/glassbook, where `patterns` are set besides pyproject.toml's."""
+    script = PACKAGE_DATA.replace("build.ensure_finalized()", f"{patterns}\nbuild.ensure_finalized()")
+    told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    return {name.removeprefix("src/glassbook/") for name in told.stdout.splitlines()}
+
+
+def test_every_file_that_ships_is_there_and_in_the_wheel():
+    there = {path.relative_to(DATA).as_posix() for path in DATA.rglob("*") if path.is_file()}
+    assert there == SHIPS
+    assert {f"features/data/{name}" for name in SHIPS} <= taken("")
+    package = ROOT / "src" / "glassbook"
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert {name for name in files if not name.endswith((".py", ".pyc", ".so", ".cpp"))} <= taken("")
+
+
+def test_control_a_pattern_that_forgets_the_cards_leaves_them_out_of_the_wheel():
+    forgetful = taken('distribution.package_data["glassbook.features"] = ["data/*/*/*"]')
+    left_out = {name for name in SHIPS if f"features/data/{name}" not in forgetful}
+    assert left_out == {f"{DEFAULT}/cards/{file}" for file in CARDS}
 
 
 @pytest.mark.model
