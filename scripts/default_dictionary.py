@@ -22,6 +22,7 @@ KIND = split("--kind batchtopk --features 4608 --k 32")
 # The store is read two and a half times, since reading a text takes much longer than learning from it.
 LEARNING = split(f"--tokens {5000 * 2048} --batch-size 2048 --lr 7e-4")
 MEASURED = split("--loss-contexts 32")
+PARTS = split("--tokens 0 --probing --absorption")
 CARDS = split("--top 8 --samples 1")
 
 
@@ -40,6 +41,8 @@ def main(work: Path) -> None:
     made = train("dictionary", "--store", "harvest", "--site", SITE, *KIND, *LEARNING)
     if not (made / "evaluation.json").exists():
         run("features", "evaluate", str(made), "--store", "held-out", "--model", MODEL, *MEASURED)
+    if not (made / "absorption.json").exists():
+        run("features", "evaluate", str(made), "--model", MODEL, *PARTS)
     if not (made / "cards").exists():
         run("features", "cards", str(made), "--store", "held-out", "--model", MODEL, *CARDS)
     if not (made / "labels.json").exists():

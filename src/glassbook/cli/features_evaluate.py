@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glassbook.cli.door import tell
+from glassbook.cli.features_evaluate_parts import Measured, Parts, check_asked, measure_parts, print_parts
 from glassbook.cli.long_work import long_work
 from glassbook.cli.options import Device, Json, Weights
 from glassbook.cli.output import print_facts, print_json, print_table
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     from glassbook.models.model import Model
     from glassbook.runs.record import Run
 
-MODULES = ("glassbook.features.evaluating", "glassbook.models.loading.opening")
+MODULES = (
+    "glassbook.features.evaluating",
+    "glassbook.features.metrics",
+    "glassbook.tasks.classification",
+    "glassbook.models.loading.opening",
+)
 """The code whose import closure an evaluation depends on."""
 
 _SHARE, _COUNT = "{:.4f}".format, "{:.2f}".format
@@ -71,13 +77,19 @@ class Which:
 class How:
     """How much is measured on."""
 
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens of the corpus; of a --store all are read.")] = 50_000
+    tokens: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Tokens of the corpus (of a --store all are read); 0 measures only what is asked for besides."
+        ),
+    ] = 50_000
     loss_contexts: Annotated[
         int, typer.Option(min=0, help="Contexts in which the model's loss is taken; 0 for none.")
     ] = 16
     seed: Annotated[int, typer.Option(help="Seed of the contexts and intervals.")] = 0
     saebench: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the numbers there as SAEBench's core results, too.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the numbers there as SAEBench's core results, too; others beside."),
     ] = None
 
     def settings(self, force: bool) -> "EvaluationSettings":
@@ -87,31 +99,42 @@ class How:
         return EvaluationSettings(tokens=self.tokens, loss_contexts=self.loss_contexts, seed=self.seed, force=force)
 
 
-def evaluate(which: Which, how: How, root: Root = None, as_json: Json = False) -> None:
+def evaluate(which: Which, how: How, parts: Parts, root: Root = None, as_json: Json = False) -> None:
     """Measure what a dictionary gives back, with how many features, and what it costs the model it is spliced into.
 
     Scores of the loss say which share of what ablating the activation costs the reconstruction saves. Intervals come from
-    drawing contexts anew. The numbers are kept beside the dictionary, as evaluation.json, if it lies in a folder of ours.
+    drawing contexts anew. With --probing and --absorption, also what few features tell, and whether the features of a word's
+    first letter are silent where others speak for it, both beside random directions. The numbers are kept beside the
+    dictionary, as evaluation.json, probing.json and absorption.json, if it lies in a folder of ours.
     """
     from glassbook.cli.features_opening import asked_site
     from glassbook.features import open_dictionary
-    from glassbook.features.belonging import trained_on
-    from glassbook.features.metrics.saebench import core_results
-    from glassbook.files.atomic import write_json
+    from glassbook.features.belonging import check_belongs, trained_on
 
-    settings, dictionary = how.settings(which.force), open_dictionary(which.dictionary)
+    check_asked(how.tokens, parts)
+    dictionary, site = open_dictionary(which.dictionary), asked_site(which.site)
     model = Weights(which.model, which.dtype or trained_on(dictionary).dtype or "float32", which.device).open()
     dictionary.to(model.device)
-    with recorded(Asked("evaluate", asdict(which) | asdict(how), how.seed, MODULES), model, root) as run:
-        found = _measured(run, dictionary, model, which, settings, asked_site(which.site))
-        path = _kept(which, found)
+    config = asdict(which) | asdict(how) | asdict(parts)
+    with recorded(Asked("evaluate", config, how.seed, MODULES), model, root) as run:
+        found = None
+        if how.tokens:
+            found = _measured(run, dictionary, model, which, how.settings(which.force), site)
+        else:
+            check_belongs(dictionary, model.identity, which.force)
+        more = measure_parts(run, dictionary, model, parts, site, how.seed)
+        files = _kept(which, found, more)
         if how.saebench is not None:
-            write_json(how.saebench, core_results(found))
-    document = found.to_dict() | {"file": None if path is None else str(path), "run": run.id}
+            files += _as_saebench(how.saebench, found, more)
+    file = files[0] if found is not None and files else None
+    document = (
+        ({} if found is None else found.to_dict()) | more.to_dict() | {"file": file, "files": files, "run": run.id}
+    )
     if as_json:
         print_json(document)
     else:
         _print(found, document)
+        print_parts(more)
 
 
 def _measured(
@@ -136,24 +159,42 @@ def _measured(
     return found
 
 
-def _kept(which: Which, found: "Evaluation") -> Path | None:
-    """Write the evaluation beside the dictionary; return where, or None where other packages' files lie, or it is shipped."""
+def _kept(which: Which, found: "Evaluation | None", more: Measured) -> list[str]:
+    """Write the numbers beside the dictionary; return where: nowhere where other packages' files lie, or it is shipped."""
     from glassbook.features import dictionary_folder, list_dictionaries
     from glassbook.features.evaluating import save_evaluation
 
     try:
         folder = dictionary_folder(which.dictionary)
     except InputError:
-        return None
-    return None if which.dictionary in list_dictionaries() else save_evaluation(folder, found)
+        return []
+    if which.dictionary in list_dictionaries():
+        return []
+    written = [] if found is None else [str(save_evaluation(folder, found))]
+    return written + more.keep(folder)
 
 
-def _print(found: "Evaluation", document: dict[str, Any]) -> None:
-    corpus = found.facts["corpus"]["name"]
-    facts = {"on": f"{found.reconstruction.n_tokens:,} tokens of {corpus} at {found.facts['site']}"}
-    if found.in_model is not None:
-        facts["loss"] = f"{found.in_model.n_predictions:,} predictions"
-    print_facts(facts | {name: str(document[name]) for name in ("file", "run") if document[name]})
+def _as_saebench(core: Path, found: "Evaluation | None", more: Measured) -> list[str]:
+    from glassbook.features.metrics.saebench import core_results
+    from glassbook.files.atomic import write_json
+
+    if found is not None:
+        write_json(core, core_results(found))
+    return ([] if found is None else [str(core)]) + more.to_saebench(core)
+
+
+def _print(found: "Evaluation | None", document: dict[str, Any]) -> None:
+    facts = {}
+    if found is not None:
+        corpus = found.facts["corpus"]["name"]
+        facts["on"] = f"{found.reconstruction.n_tokens:,} tokens of {corpus} at {found.facts['site']}"
+        if found.in_model is not None:
+            facts["loss"] = f"{found.in_model.n_predictions:,} predictions"
+    if document["files"]:
+        facts["files"] = ", ".join(document["files"])
+    print_facts(facts | {"run": document["run"]})
+    if found is None:
+        return
     print()
     rows = [
         [label, spell(document[name]), _between(found, name)]

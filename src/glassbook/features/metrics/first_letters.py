@@ -32,6 +32,7 @@ from glassbook.stats.bootstrap import bootstrap
 from glassbook.stats.intervals import Interval
 from glassbook.views.view import plain
 
+_RESAMPLES = 2000
 MEANS = ("absorption_fraction", "full_absorption", "n_split_features", "split_f1", "probe_f1")
 """What is told of all letters that were measured: means, with intervals from drawing letters anew."""
 
@@ -51,7 +52,8 @@ class Absorption:
     def mean(self, name: str, of_control: bool = False) -> Interval | None:
         """Return the mean of one of MEANS over the letters that were measured; None where none was."""
         values = of_letters(self.control if of_control else self.letters, name)
-        return bootstrap(np.asarray(values), seed=int(self.facts["settings"]["seed"])) if values else None
+        seed = int(self.facts["settings"]["seed"])
+        return bootstrap(np.asarray(values), n_resamples=_RESAMPLES, seed=seed) if values else None
 
     @property
     def n_shuffled_able(self) -> int:

@@ -87,5 +87,5 @@ def _least(
         point.grad = torch.cat([x.T @ slopes + weights, slopes.sum().reshape(1)])
         return (counts * torch.nn.functional.softplus(-margins)).sum() + weights.square().sum() / 2
 
-    solver.step(loss)  # type: ignore[no-untyped-call]
+    solver.step(loss)
     return point.detach()

@@ -23,7 +23,7 @@ from glassbook.models.model import Model
 
 READING = "texts read"
 STREAM = "stream"
-_AT_ONCE, _FIRST = 16, 64
+_AT_ONCE, _FIRST = 64, 64
 """Texts in one pass; and texts from which usual norms are told."""
 
 

@@ -93,6 +93,10 @@ class Probing:
                 sets.setdefault(one.data, []).append(found.estimate)
         return sum(sum(one) / len(one) for one in sets.values()) / len(sets) if sets else None
 
+    def on(self, data: str) -> "Probing":
+        """Return the tasks of one set of texts."""
+        return Probing(facts=self.facts, tasks=tuple(one for one in self.tasks if one.data == data))
+
     def to_dict(self) -> dict[str, Any]:
         """Return every number as plain data."""
         names = {given: list(one) for task in self.tasks for given, one in task.accuracy.items()}
