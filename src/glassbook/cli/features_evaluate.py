@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 MODULES = (
     "glassbook.features.evaluating",
     "glassbook.features.metrics",
-    "glassbook.tasks.classification",
     "glassbook.models.loading.opening",
 )
 """The code whose import closure an evaluation depends on."""

@@ -11,7 +11,6 @@ from glassbook.cli.door import tell
 from glassbook.cli.long_work import long_work
 from glassbook.cli.output import print_heading, print_table
 from glassbook.core.errors import InputError
-from glassbook.tasks.classification import labelled_at_hand, list_labelled, load_labelled
 
 if TYPE_CHECKING:
     from glassbook.features import Dictionary
@@ -105,6 +104,7 @@ def print_parts(found: Measured) -> None:
 
 def _probing(run: "Run", dictionary: "Dictionary", model: "Model", asked: Parts, site: Any, seed: int) -> "Probing":
     from glassbook.features.metrics import ProbingSettings, sparse_probing
+    from glassbook.features.metrics.labelled_texts import labelled_at_hand, list_labelled, load_labelled
 
     names = list(dict.fromkeys(asked.task or labelled_at_hand()))
     left = [] if asked.task else [name for name in list_labelled() if name not in names]

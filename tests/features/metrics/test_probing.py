@@ -11,6 +11,7 @@ from features.spliced import words
 from glassbook.core.errors import InputError
 from glassbook.core.seeds import generator
 from glassbook.features import DictionaryError
+from glassbook.features.metrics.labelled_texts import TEST, TRAIN, LabelledTexts, load_labelled
 from glassbook.features.metrics.pooling import STREAM, Pool
 from glassbook.features.metrics.probing import (
     ALL,
@@ -23,7 +24,6 @@ from glassbook.features.metrics.probing import (
     probed,
     sparse_probing,
 )
-from glassbook.tasks.classification import TEST, TRAIN, LabelledTexts, load_labelled
 
 HOW = ProbingSettings(ks=(1, 2, 5))
 NAMES = ("planted", "planted")

@@ -17,6 +17,7 @@ from torch import Tensor
 from glassbook.core.errors import InputError
 from glassbook.core.seeds import generator
 from glassbook.features.dictionary import Dictionary
+from glassbook.features.metrics.labelled_texts import TEST, TRAIN, LabelledTexts
 from glassbook.features.metrics.logistic import FEWEST, check_classes, fit_probe
 from glassbook.features.metrics.pooling import STREAM, Pool
 from glassbook.features.metrics.random_control import random_like
@@ -25,7 +26,6 @@ from glassbook.files.hashes import Progress
 from glassbook.models.model import Model
 from glassbook.stats.bootstrap import bootstrap
 from glassbook.stats.intervals import Interval
-from glassbook.tasks.classification import TEST, TRAIN, LabelledTexts
 from glassbook.views.view import plain
 
 FEATURES, RANDOM, SHUFFLED = "features", "random directions", "shuffled labels"

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from glassbook.core.errors import FileFormatError, InputError, SourceError
+from glassbook.features.metrics.labelled_texts import BOOKS, TEST, TRAIN, labelled_at_hand, list_labelled, load_labelled
 from glassbook.sources.known import known
 from glassbook.sources.labelled import LABELLED, LICENCE
-from glassbook.tasks.classification import BOOKS, TEST, TRAIN, labelled_at_hand, list_labelled, load_labelled
 
 
 def written(path, rows) -> str:
