@@ -87,7 +87,10 @@ def test_absorption_is_kept_recorded_shown_and_written_for_saebench(cli, tmp_pat
     ask = ["features", "evaluate", folder, "--model", "bookworm", "--tokens", 0, "--absorption", "--words", 1200]
     printed = cli(*ask, "--saebench", tmp_path / "core.json")
     assert printed.status == 0 and "too few words" in printed.out and "control: shuffled letters, 0 of" in printed.out
-    kept, bench = open_kept(folder, ABSORPTION), json.loads((tmp_path / "core.absorption_first_letter.json").read_text())
+    kept, bench = (
+        open_kept(folder, ABSORPTION),
+        json.loads((tmp_path / "core.absorption_first_letter.json").read_text()),
+    )
     measured = [one for one in kept["letters"] if one["state"] == "measured"]
     assert 1 < len(measured) < len(kept["letters"])
     run = next(line.split()[1] for line in printed.out.splitlines() if line.startswith("run "))

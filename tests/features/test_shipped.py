@@ -12,6 +12,7 @@ import torch
 from glassbook.activations.capture import capture
 from glassbook.core.errors import InputError
 from glassbook.features import list_dictionaries, open_dictionary, open_evaluation, splice
+from glassbook.features.metrics.kept import ABSORPTION, PROBING, open_kept
 from glassbook.features.opening import shipped_model
 from glassbook.models.loading.opening import open_model
 from glassbook.text.corpora import open_corpus
@@ -25,7 +26,7 @@ CARDS = ("cards.json", "packed.bin", "table.safetensors", "vocabulary.msgpack")
 MODEL = ("config.json", "manifest.json", "model.safetensors", "run.json", "tokenizer.json", "tokenizer_config.json")
 SHIPS = {
     *(f"{name}/{file}" for name in (DEFAULT, *TRANSCODERS) for file in EVERY),
-    *(f"{DEFAULT}/{file}" for file in ("labels.json", *(f"cards/{file}" for file in CARDS))),
+    *(f"{DEFAULT}/{file}" for file in ("labels.json", PROBING, ABSORPTION, *(f"cards/{file}" for file in CARDS))),
     *(f"bookworm/model/{file}" for file in MODEL),
 }
 MB = 1_000_000
@@ -149,6 +150,17 @@ def test_control_a_pattern_that_forgets_the_cards_leaves_them_out_of_the_wheel()
     forgetful = taken('distribution.package_data["glassbook.features"] = ["data/*/*/*"]')
     left_out = {name for name in SHIPS if f"features/data/{name}" not in forgetful}
     assert left_out == {f"{DEFAULT}/cards/{file}" for file in CARDS}
+
+
+def test_what_ships_of_probing_and_absorption_is_of_these_weights_and_beats_random_directions():
+    probing, absorption = (open_kept(DATA / DEFAULT, file) for file in (PROBING, ABSORPTION))
+    mean = probing["mean_accuracy"]
+    assert mean["random directions"]["20"] < mean["features"]["20"] < mean["stream"]["all"]
+    assert all(abs(accuracy - 0.5) < 0.05 for accuracy in mean["shuffled labels"].values())
+    told, chance = absorption["mean"]["dictionary"], absorption["mean"]["random directions"]
+    assert told["split_f1"]["low"] > chance["split_f1"]["high"] and told["probe_f1"]["low"] > 0.8
+    assert 0 < told["full_absorption"]["estimate"] < told["absorption_fraction"]["estimate"] < 0.2
+    assert max(score for score in absorption["shuffled_f1"].values() if score is not None) < 0.2
 
 
 @pytest.mark.model

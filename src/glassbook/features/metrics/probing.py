@@ -125,7 +125,7 @@ def sparse_probing(
         pool = Pool(model, dictionary, read, how.context, sorted(set(to_learn)))
         control = random_like(dictionary, pool.sample(), how.seed)
         texts = [one.texts[place] for place in places]
-        rows = pool.rows(texts, {FEATURES: dictionary, RANDOM: control}, progress)
+        rows = pool.rows(texts, {FEATURES: dictionary, RANDOM: control}, _of(one.name, progress))
         at = {place: number for number, place in enumerate(places)}
         for name in one.names[1:] if len(one.names) == 2 else one.names:
             label = one.name if len(one.names) == 2 else f"{one.name}: {name}"
@@ -200,6 +200,11 @@ def _task(rows: Rows, drawn: Mapping[str, Sequence[int]], name: str, at: Mapping
     n = min(len(drawn[name]), len(dealt))
     index = torch.tensor([at[place] for place in [*drawn[name][:n], *dealt[:n]]])
     return Part({given: value[index] for given, value in rows.items()}, torch.arange(2 * n) < n)
+
+
+def _of(name: str, progress: Progress | None) -> Progress | None:
+    """Return what says of which set of texts it reports."""
+    return None if progress is None else lambda label, done, total: progress(f"{name}, {label}", done, total)
 
 
 def _facts(
