@@ -18,7 +18,7 @@ from harness import HOME, RESULTS, THREADS
 
 N, K, BATCH, STEPS, HELD_OUT = 4608, 32, 2048, 160, 8192
 SEEDS = (0, 1, 2)
-LRS = (1e-3, 2e-3, 4e-3)
+LRS = (2e-3, 4e-3, 8e-3)
 KEPT = RESULTS / "dictionary_quality.json"
 ROWS = HOME / "data" / "quality_rows.npy"
 

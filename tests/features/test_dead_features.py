@@ -21,7 +21,8 @@ def begun(kind, mend, steps=STEPS, **how):
     """Return a learner of which most features are planted dead, and its rows."""
     settings = {"k": 3} if "topk" in kind else {}
     dictionary = make_dictionary(kind, D, N, D, settings)
-    recipe = {"lr": 0.02, "sparsity": 0.02, "dead_share": 0.05, "dtype": "float32", "mend": mend} | how
+    lr = 0.02 if dictionary.penalty else 0.01
+    recipe = {"lr": lr, "sparsity": 0.02, "dead_share": 0.05, "dtype": "float32", "mend": mend} | how
     learner, rows = DictionaryLearner(dictionary, DictionarySettings(steps=steps, **recipe)), PlantedRows(DATA, ROWS, 1)
     learner.prepare(rows.next())
     with torch.no_grad():

@@ -77,6 +77,15 @@ class Recipe:
     decay_share: Annotated[float | None, typer.Option(help="Share of the steps down to 0; else 0.2.")] = None
     sparsity_warmup_share: Annotated[float | None, typer.Option(help="Share up to the penalty; else 0.05.")] = None
     clip: Annotated[float | None, typer.Option(help="Longest gradient, 0 for any; else 1.")] = None
+    betas: Annotated[
+        tuple[float, float] | None, typer.Option(help="Adam's; else 0.5 0.95, under a penalty 0.9 0.999.")
+    ] = None
+    first_length: Annotated[
+        float | None, typer.Option(help="Of directions that settle, 0 for none that do; else 0.1, under a penalty 0.")
+    ] = None
+    first_encoder: Annotated[
+        float | None, typer.Option(help="How long encoder rows are at first; else 0.3, under a penalty 1.")
+    ] = None
     center: Annotated[str | None, typer.Option(help="What is taken off: mean, or median (geometric).")] = None
     mend: Annotated[str | None, typer.Option(help="What dead features get: auxk, resample or keep.")] = None
     aux_weight: Annotated[float | None, typer.Option(help="Weight of the loss that AuxK adds; else 1/32.")] = None

@@ -24,6 +24,7 @@ from glassbook.features.readings import Readings
 from glassbook.features.schedule import Trapezoid
 from glassbook.features.topk import TopK
 from glassbook.features.transcoder import Transcoder
+from glassbook.features.turning import Turning
 from glassbook.files.hashes import hash_json
 from glassbook.training.optimizer import clip_gradients, load_optimizer_state, optimizer_state
 from glassbook.training.processes import ALONE, Processes
@@ -34,6 +35,10 @@ Batch = Float[Tensor, "batch d_in"] | tuple[Float[Tensor, "batch d_in"], Float[T
 
 Mending = Literal["auxk", "resample", "keep"]
 
+_WITHOUT_PENALTY: dict[str, Any] = {"betas": (0.5, 0.95), "first_length": 0.1, "first_encoder": 0.3}
+_WITH_PENALTY: dict[str, Any] = {"betas": (0.9, 0.999), "first_length": 0.0, "first_encoder": 1.0}
+"""What is done where nothing is asked. Where a penalty pulls at every step, a short memory follows its noise."""
+
 _LIST_UP_TO = 0.05
 """Up to this share of active features lists are faster than wholes on a CPU."""
 
@@ -43,10 +48,15 @@ class DictionarySettings:
     """How a dictionary is trained; shares are of all steps.
 
     `lr` is 2e-4 / sqrt(n_features / 2^14) where None (the scaling of Gao et al. 2024), `sparsity` the weight of the penalty, the
-    kind's own where None. Features that no token activated for `dead_share` of the training's tokens (10 million at most) are
-    dead; `mend` says what is done: `auxk`, weighed by `aux_weight`; `resample`, five times in the first half; or `keep`. None
-    is auxk for kinds without a penalty and resample for the others. `dtype` is the precision of the encoder's product, the
-    fastest here where None; `whole` keeps features in wholes (see `active`), where None as is faster.
+    kind's own where None. `betas` are Adam's. Directions that are held at norm 1 settle: a step turns one by what it moves over
+    the direction's length, which is `first_length` at first and grows by every step, so that who learned much turns less; 0
+    lets all turn alike. `first_encoder` is how long their encoder rows are at first. Where None these are (0.5, 0.95), 0.1 and
+    0.3 in kinds without a penalty, where they were found to explain most, and (0.9, 0.999), 0 and 1 in the others.
+
+    Features that no token activated for `dead_share` of the training's tokens (10 million at most) are dead; `mend` says what
+    is done: `auxk`, weighed by `aux_weight`; `resample`, five times in the first half; or `keep`. None is auxk for kinds
+    without a penalty and resample for the others. `dtype` is the precision of the encoder's product, the fastest here where
+    None; `whole` keeps features in wholes (see `active`), where None as is faster.
     """
 
     steps: int
@@ -54,6 +64,9 @@ class DictionarySettings:
     warmup_share: float = 0.05
     decay_share: float = 0.2
     clip: float = 1.0
+    betas: tuple[float, float] | None = None
+    first_length: float | None = None
+    first_encoder: float | None = None
     sparsity: float | None = None
     sparsity_warmup_share: float = 0.05
     center: Center = "mean"
@@ -65,6 +78,17 @@ class DictionarySettings:
     whole: bool | None = None
     compile: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.betas is not None and not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(
+                f"Adam's betas cannot be {self.betas[0]:g} and {self.betas[1]:g}; give two from 0 to below 1"
+            )
+        if (self.first_length or 0) < 0 or not (self.first_encoder is None or self.first_encoder > 0):
+            raise InputError(
+                f"directions of length {self.first_length} and encoder rows of {self.first_encoder} cannot begin a training; "
+                "give 0 or more and more than 0"
+            )
 
 
 class DictionaryLearner:
@@ -81,6 +105,11 @@ class DictionaryLearner:
         self.normalization: Normalization | None = None
         self.variance = 1.0
         self.silent = torch.zeros(dictionary.n_features, dtype=torch.int64, device=self.device)
+        own = _WITH_PENALTY if dictionary.penalty else _WITHOUT_PENALTY
+        self.beginning = {
+            name: value if (asked := getattr(settings, name)) is None else asked for name, value in own.items()
+        }
+        self.turning = Turning(dictionary, self.beginning["first_length"])
         core = dictionary.inner if isinstance(dictionary, Transcoder) else dictionary
         self.thresholded = core if isinstance(core, BatchTopK) else None
         self.l0 = float(core.k) if isinstance(core, TopK | BatchTopK) else dictionary.n_features / 2
@@ -88,8 +117,9 @@ class DictionaryLearner:
         lr = settings.lr or 2e-4 / (dictionary.n_features / 2**14) ** 0.5
         warmup, decay = (round(share * settings.steps) for share in (settings.warmup_share, settings.decay_share))
         self.schedule = Trapezoid(lr, warmup, decay, settings.steps)
+        betas = self.beginning["betas"]
         # The smallest gradients are those of features that one row in thousands activates: eps must lie below them.
-        self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=lr, eps=6.25e-10, fused=True)
+        self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=lr, betas=betas, eps=6.25e-10, fused=True)
         self.dtype = as_dtype(settings.dtype) if settings.dtype else encoder_dtype(self.device)
         self._floor = 0.0
         self._learn = Compiled(dictionary) if settings.compile else dictionary.learn
@@ -108,7 +138,7 @@ class DictionaryLearner:
             written = Scale.of(target.float(), self.settings.center).to(self.device)
         self.normalization = Normalization(read, written)
         self.variance = float(written(target.to(self.device)).square().sum(1).mean())
-        initialize(self.working, self.settings.seed, reads_what_it_writes=target is x)
+        initialize(self.working, self.settings.seed, target is x, self.beginning["first_encoder"])
 
     def step(self, batch: Batch) -> Mapping[str, float]:
         """Learn from one batch and return loss, fvu, l0, dead, lr, tokens and flop.
@@ -146,7 +176,7 @@ class DictionaryLearner:
 
     def told(self) -> dict[str, Any]:
         """Return how the dictionary is trained as plain data, with what was left open as it was decided."""
-        decided = {"lr": self.schedule.lr, "mend": self.mend, "dtype": dtype_name(self.dtype)}
+        decided = {"lr": self.schedule.lr, "mend": self.mend, "dtype": dtype_name(self.dtype)} | self.beginning
         penalty = self.working.penalty if self.settings.sparsity is None else self.settings.sparsity
         return asdict(self.settings) | decided | ({"sparsity": penalty} if self.working.penalty else {})
 
@@ -158,6 +188,7 @@ class DictionaryLearner:
             state |= {f"normalization/{name}": value for name, value in self.normalization.state().items()}
         numbers = torch.tensor([self.variance, self.l0], dtype=torch.float64)
         asked, steps = self._asked(), torch.tensor(self.steps)
+        state["lengths"] = self.turning.lengths
         return {**state, "silent": self.silent, "numbers": numbers, "steps": steps, "asked": asked}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -173,6 +204,7 @@ class DictionaryLearner:
             found = Normalization.of_state(known)
             self.normalization = Normalization(found.read.to(self.device), found.written.to(self.device))
         self.silent.copy_(state["silent"])
+        self.turning.lengths.copy_(state["lengths"])
         self.variance, self.l0 = state["numbers"].tolist()
         self.steps, self._floor = int(state["steps"]), 0.0
 
@@ -232,17 +264,13 @@ class DictionaryLearner:
         if self.processes.size > 1:
             for weight in weights:
                 distributed.all_reduce(weight.grad)
-        decoder = self.working.decoder
-        if self.working.has_unit_rows and decoder.grad is not None:
-            # What points along a direction could only change its norm.
-            along = torch.linalg.vecdot(decoder.grad, decoder.detach())
-            decoder.grad.addcmul_(decoder.detach(), along[:, None], value=-1)
+        self.turning.aim()
         if self.settings.clip:
             _clip(weights, self.settings.clip)
         self.optimizer.param_groups[0]["lr"] = lr = self.schedule.at(self.steps)
+        self.turning.lengthen()
         self.optimizer.step()
-        if self.working.has_unit_rows:
-            decoder.data.div_(decoder.detach().norm(dim=1, keepdim=True).clamp_(min=torch.finfo(torch.float32).tiny))
+        self.turning.shorten()
         return lr
 
     def _note(self, counts: Tensor, learned: Learned, n: int) -> None:
@@ -266,12 +294,14 @@ class DictionaryLearner:
             return
         losses = torch.zeros(n, device=self.device)
         losses[self.processes.rows(n)] = residual.square().sum(1)
+        dead = self._is_dead(n)
+        self.turning.begin(dead)
         resample(
             self.working,
             self.optimizer,
             batch,
             self.processes.summed(losses),
-            self._is_dead(n),
+            dead,
             (self.settings.seed, done),
         )
 
