@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from harness import HOME, Bench, glassbook_model, tokens
+from harness import Bench, glassbook_model, tokens
 
 bench = Bench("cards", reference="sae-dashboard")
 ROWS, LENGTH, FEATURES, WIDTH = int(os.environ.get("CARDS_ROWS", "256")), 128, 200, 4608
@@ -33,21 +33,14 @@ def biases(rows, weight):
 @bench.contender("sae-dashboard", env="dash")
 def _(case):
     import torch
-    from harness import transformers_model
+    from peers import hooked_transformer
     from sae_dashboard.data_writing_fns import save_feature_centric_vis
     from sae_dashboard.sae_vis_data import SaeVisConfig
     from sae_dashboard.sae_vis_runner import SaeVisRunner
     from sae_lens import HookedSAETransformer
     from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
-    from transformers import AutoTokenizer
 
-    folder = str(HOME / "smollm2")
-    model = HookedSAETransformer.from_pretrained_no_processing(
-        "HuggingFaceTB/SmolLM2-135M-Instruct",
-        hf_model=transformers_model(),
-        tokenizer=AutoTokenizer.from_pretrained(folder),
-        device="cpu",
-    )
+    model = hooked_transformer(HookedSAETransformer)
     sae = StandardSAE(StandardSAEConfig(d_in=576, d_sae=WIDTH, device="cpu"))
     hook, read = f"blocks.{LAYER}.hook_resid_post", tokens(ROWS, LENGTH, seed=9)
     with torch.no_grad():

@@ -22,6 +22,46 @@ def nnsight_model():
     )
 
 
+def hooked_transformer(kind: type | None = None):
+    """Return the default model in TransformerLens 2, or in a subclass of its model, which does not know it by name."""
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
+    from transformer_lens.pretrained.weight_conversions import convert_llama_weights
+    from transformers import AutoTokenizer
+
+    given = transformers_model()
+    told = given.config
+    how = HookedTransformerConfig(
+        n_layers=told.num_hidden_layers,
+        d_model=told.hidden_size,
+        n_heads=told.num_attention_heads,
+        n_key_value_heads=told.num_key_value_heads,
+        d_head=told.hidden_size // told.num_attention_heads,
+        d_mlp=told.intermediate_size,
+        d_vocab=told.vocab_size,
+        n_ctx=2048,
+        act_fn="silu",
+        gated_mlp=True,
+        normalization_type="RMS",
+        final_rms=True,
+        eps=told.rms_norm_eps,
+        positional_embedding_type="rotary",
+        rotary_dim=told.hidden_size // told.num_attention_heads,
+        rotary_adjacent_pairs=False,
+        rotary_base=int(getattr(told, "rope_theta", 100_000)),
+        default_prepend_bos=False,
+        device="cpu",
+    )
+    made = (kind or HookedTransformer)(how, tokenizer=AutoTokenizer.from_pretrained(HOME / "smollm2"))
+    made.load_and_process_state_dict(
+        convert_llama_weights(given, how),
+        fold_ln=False,
+        center_writing_weights=False,
+        center_unembed=False,
+        fold_value_biases=False,
+    )
+    return made.eval()
+
+
 class LlamaCpp:
     """The default model in llama.cpp, one sequence a row, decoded greedily."""
 

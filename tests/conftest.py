@@ -1,7 +1,11 @@
 """What all tests share: two threads, hypothesis without a clock, and the default model where it is cached."""
 
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
 
 # Read when torch loads its thread library. Threads that spin while they wait make tiny networks a hundred times slower
 # on a machine whose cores are busy with other tests.
@@ -10,11 +14,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from jaxtyping import _decorator as checks
 
 DEFAULT_MODEL = "smollm2-135m"
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-for name, examples in (("quick", 50), ("full", 200)):
+for name, examples in (("quick", 30), ("full", 200)):
     settings.register_profile(
         name,
         deadline=None,
@@ -23,6 +28,43 @@ for name, examples in (("quick", 50), ("full", 200)):
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(os.environ.get("GLASSBOOK_TESTS", "quick"))
+
+
+class Bound:
+    """The arguments of one call by their names, found when somebody asks for them."""
+
+    def __init__(self, bind: Callable[[], inspect.BoundArguments]) -> None:
+        self.bind = bind
+
+    @cached_property
+    def named(self) -> dict[str, Any]:
+        """Return the arguments, those that were left out too; raise TypeError where they do not fit."""
+        bound = self.bind()
+        bound.apply_defaults()
+        return bound.arguments
+
+    @property
+    def arguments(self) -> "Bound":
+        return self
+
+    def __getitem__(self, name: str) -> Any:
+        return self.named[name]
+
+    def apply_defaults(self) -> None:
+        pass
+
+    def copy(self) -> "Bound":
+        return self
+
+
+class Signature(inspect.Signature):
+    """A signature that binds when it must: to bind every call of every function takes longer than to check it."""
+
+    def bind(self, *args: Any, **named: Any) -> Any:
+        return Bound(lambda: super(Signature, self).bind(*args, **named))
+
+
+checks.inspect = SimpleNamespace(**vars(inspect) | {"signature": Signature.from_callable})
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Thousands of altered files: each is read or refused with FileFormatError, quickly and without memory."""
 
 import json
+import os
 import random
 import struct
 import time
@@ -16,7 +17,7 @@ from glassbook.files.gguf import open_gguf
 from glassbook.files.gguf_writing import write_gguf
 from glassbook.files.safetensors import open_safetensors, write_safetensors
 
-N_MUTATIONS = 2500
+N_MUTATIONS = 6000 if os.environ.get("GLASSBOOK_TESTS") == "full" else 1200
 NUMBERS = [0, 1, 7, 255, 2**31 - 1, 2**32 - 1, 2**60, 2**63 - 1, 2**63, 2**64 - 1]
 HYPOTHESIS = settings(max_examples=150, deadline=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -100,7 +101,7 @@ def test_thousands_of_altered_files_are_read_or_refused(tmp_path, name):
     outcomes = [survives(read, path, altered(whole, chance)) for _ in range(N_MUTATIONS)]
     assert psutil.Process().memory_info().rss - before < 50e6
     # Both outcomes must be common, else the changes test nothing.
-    assert 30 < sum(outcomes) < N_MUTATIONS - 1000
+    assert 30 < sum(outcomes) < 0.6 * N_MUTATIONS
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -72,7 +72,7 @@ class Dictionaries:
 class Recipe:
     """How every one of them learns; what is not given is as the recipe has it."""
 
-    lr: Annotated[float | None, typer.Option(help="Highest rate; else 2e-4 / sqrt(features / 2^14).")] = None
+    lr: Annotated[float | None, typer.Option(help="Highest rate; else by features and steps.")] = None
     warmup_share: Annotated[float | None, typer.Option(help="Share of the steps up to the rate; else 0.05.")] = None
     decay_share: Annotated[float | None, typer.Option(help="Share of the steps down to 0; else 0.2.")] = None
     sparsity_warmup_share: Annotated[float | None, typer.Option(help="Share up to the penalty; else 0.05.")] = None

@@ -82,6 +82,11 @@ class Dictionary(nn.Module):
         return [self.encoder, self.b_enc, self.decoder]
 
     @property
+    def logarithms(self) -> list[nn.Parameter]:
+        """Return the parameters that hold logarithms, of which a step moves what they stand for by its share."""
+        return []
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Return what besides the sizes makes this dictionary, as plain data."""
         return {}
@@ -89,6 +94,10 @@ class Dictionary(nn.Module):
     def learn(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"], step: Step) -> Learned:
         """Return the objective of a batch; raise DictionaryError in kinds that are fitted."""
         raise DictionaryError(f"a {self.kind} dictionary is not trained by steps; fit it to a sample")
+
+    @torch.no_grad()
+    def begin(self, sample: Float[Tensor, "n d_in"]) -> None:
+        """Begin whatever numbers besides encoder and decoder there are, the sample being as a training sees it."""
 
     def fit(self, sample: Float[Tensor, "n d_in"]) -> None:
         """Take everything from a sample, in the kinds that are references."""

@@ -4,8 +4,9 @@
     loss = |x - (f W_dec + b_dec)|^2 + lambda d_out sum_i [pre_i > theta_i]
 A step has no slope, so theta learns from pseudo-derivatives (equations 11 and 12), a window K of width `bandwidth` around it:
     d f / d theta = -(theta / bandwidth) K((pre - theta) / bandwidth),   d [pre > theta] / d theta = -(1 / bandwidth) K(...)
-With `k` the penalty is lambda d_out (L0 / k - 1)^2 instead, which brings the mean number of active features to k. What is
-learned is log theta, in float32: Adam moves theta itself by its learning rate, which is too little, and bfloat16 not at all.
+With `k` the penalty is lambda d_out (L0 / k - 1)^2 instead, which brings the mean number of active features to k, and all
+thresholds begin where k features are active. What is learned is log theta, in float32: Adam moves theta itself by its learning
+rate, which is too little, and bfloat16 not at all.
 """
 
 import math
@@ -19,6 +20,12 @@ from glassbook.features.dictionary import DICTIONARIES, Dictionary
 from glassbook.features.faults import DictionaryError
 from glassbook.features.objective import Learned, Step
 from glassbook.features.topk import checked_k
+
+_FIRST = 0.1
+"""Where thresholds begin without a k; no threshold begins lower."""
+
+_BEGUN_WITH = 256
+"""Rows by which thresholds begin."""
 
 
 @DICTIONARIES.add("jumprelu")
@@ -35,22 +42,26 @@ class JumpReLU(Dictionary):
         d_out: int | None = None,
         *,
         k: int | None = None,
-        bandwidth: float = 0.1,
-        first_threshold: float = 0.1,
+        bandwidth: float = 1.0,
+        first_threshold: float | None = None,
     ) -> None:
         super().__init__(d_in, n_features, d_out)
-        if not bandwidth > 0 or not first_threshold > 0:
+        if not bandwidth > 0 or not (first_threshold is None or first_threshold > 0):
             raise DictionaryError(
                 f"bandwidth {bandwidth} and first_threshold {first_threshold} must both be above 0; give others"
             )
         self.k = None if k is None else checked_k(k, n_features)
         self.bandwidth, self.first_threshold = bandwidth, first_threshold
         self.penalty = 0.003 if k is None else 1.0
-        self.log_threshold = nn.Parameter(torch.full((n_features,), math.log(first_threshold)))
+        self.log_threshold = nn.Parameter(torch.full((n_features,), math.log(first_threshold or _FIRST)))
 
     @property
     def of_features(self) -> list[nn.Parameter]:
         return [*super().of_features, self.log_threshold]
+
+    @property
+    def logarithms(self) -> list[nn.Parameter]:
+        return [self.log_threshold]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -64,6 +75,16 @@ class JumpReLU(Dictionary):
     def activate(self, pre: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Return what is above its threshold."""
         return torch.where(pre.float() > self.threshold, pre, 0)
+
+    @torch.no_grad()
+    def begin(self, sample: Float[Tensor, "n d_in"]) -> None:
+        """Put all thresholds where k features are active on average, unless `first_threshold` was given or there is no k."""
+        if self.k is None or self.first_threshold is not None:
+            return
+        pre = self.pre_activations(sample[:_BEGUN_WITH].to(self.encoder.dtype)).float().flatten()
+        n_below = max(len(pre) * (self.n_features - self.k) // self.n_features, 1)
+        first = float(pre.cpu().kthvalue(n_below).values)
+        self.log_threshold.fill_(math.log(max(first, _FIRST)))
 
     def learn(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"], step: Step) -> Learned:
         theta = self.threshold
@@ -94,4 +115,5 @@ class JumpReLU(Dictionary):
     @torch.no_grad()
     def revive(self, features: Int[Tensor, " n"]) -> None:
         super().revive(features)
-        self.log_threshold[features] = math.log(self.first_threshold)
+        # Of those that are there the middle one: from so low a beginning as the first they would be active at every token.
+        self.log_threshold[features] = self.log_threshold.median()

@@ -39,15 +39,26 @@ _WITHOUT_PENALTY: dict[str, Any] = {"betas": (0.5, 0.95), "first_length": 0.1, "
 _WITH_PENALTY: dict[str, Any] = {"betas": (0.9, 0.999), "first_length": 0.0, "first_encoder": 1.0}
 """What is done where nothing is asked. Where a penalty pulls at every step, a short memory follows its noise."""
 
+_SPEED_OF_LOGARITHMS = 10.0
+"""How much faster logarithms are learned: at a rate of 1e-3 a threshold would move by a tenth of itself in 100 steps."""
+
 _LIST_UP_TO = 0.05
 """Up to this share of active features lists are faster than wholes on a CPU."""
+
+
+def default_lr(n_features: int, steps: int) -> float:
+    """Return 2e-4 / sqrt(n_features / 2^14), the scaling of Gao et al. 2024, times sqrt(10^4 / steps) in shorter trainings.
+
+    At most ten times as much. Measured with 4,608 features and 2,048 rows a step: decision 018.
+    """
+    return 2e-4 / (n_features / 2**14) ** 0.5 * min(max((10_000 / steps) ** 0.5, 1.0), 10.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DictionarySettings:
     """How a dictionary is trained; shares are of all steps.
 
-    `lr` is 2e-4 / sqrt(n_features / 2^14) where None (the scaling of Gao et al. 2024), `sparsity` the weight of the penalty, the
+    `lr` is that of `default_lr` where None, `sparsity` the weight of the penalty, the
     kind's own where None. `betas` are Adam's. Directions that are held at norm 1 settle: a step turns one by what it moves over
     the direction's length, which is `first_length` at first and grows by every step, so that who learned much turns less; 0
     lets all turn alike. `first_encoder` is how long their encoder rows are at first. Where None these are (0.5, 0.95), 0.1 and
@@ -114,12 +125,12 @@ class DictionaryLearner:
         self.thresholded = core if isinstance(core, BatchTopK) else None
         self.l0 = float(core.k) if isinstance(core, TopK | BatchTopK) else dictionary.n_features / 2
         self.mend = settings.mend or ("resample" if dictionary.penalty else "auxk")
-        lr = settings.lr or 2e-4 / (dictionary.n_features / 2**14) ** 0.5
+        lr = settings.lr or default_lr(dictionary.n_features, settings.steps)
         warmup, decay = (round(share * settings.steps) for share in (settings.warmup_share, settings.decay_share))
         self.schedule = Trapezoid(lr, warmup, decay, settings.steps)
         betas = self.beginning["betas"]
         # The smallest gradients are those of features that one row in thousands activates: eps must lie below them.
-        self.optimizer = torch.optim.Adam(dictionary.parameters(), lr=lr, betas=betas, eps=6.25e-10, fused=True)
+        self.optimizer = torch.optim.Adam(_by_speed(dictionary), lr=lr, betas=betas, eps=6.25e-10, fused=True)
         self.dtype = as_dtype(settings.dtype) if settings.dtype else encoder_dtype(self.device)
         self._floor = 0.0
         self._learn = Compiled(dictionary) if settings.compile else dictionary.learn
@@ -139,6 +150,7 @@ class DictionaryLearner:
         self.normalization = Normalization(read, written)
         self.variance = float(written(target.to(self.device)).square().sum(1).mean())
         initialize(self.working, self.settings.seed, target is x, self.beginning["first_encoder"])
+        self.working.begin(read(x.to(self.device)))
 
     def step(self, batch: Batch) -> Mapping[str, float]:
         """Learn from one batch and return loss, fvu, l0, dead, lr, tokens and flop.
@@ -267,7 +279,9 @@ class DictionaryLearner:
         self.turning.aim()
         if self.settings.clip:
             _clip(weights, self.settings.clip)
-        self.optimizer.param_groups[0]["lr"] = lr = self.schedule.at(self.steps)
+        lr = self.schedule.at(self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["speed"]
         self.turning.lengthen()
         self.optimizer.step()
         self.turning.shorten()
@@ -309,6 +323,14 @@ class DictionaryLearner:
         """Return the operations of a step: the encoder's product, and six for each active feature and coordinate."""
         d = self.working
         return 2.0 * n * (d.n_features * d.d_in + 3 * self.l0 * (d.d_in + d.d_out))
+
+
+def _by_speed(dictionary: Dictionary) -> list[dict[str, Any]]:
+    """Return a dictionary's parameters in groups, each with how many times the rate it learns at."""
+    logarithms = dictionary.logarithms
+    others = [weight for weight in dictionary.parameters() if not any(weight is one for one in logarithms)]
+    groups = [{"params": others, "speed": 1.0}, {"params": logarithms, "speed": _SPEED_OF_LOGARITHMS}]
+    return [group for group in groups if group["params"]]
 
 
 def _variance(x: Float[Tensor, "batch d"]) -> Float[Tensor, ""]:

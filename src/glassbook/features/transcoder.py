@@ -63,6 +63,10 @@ class Transcoder(Dictionary):
         return self.inner.of_features
 
     @property
+    def logarithms(self) -> list[nn.Parameter]:
+        return self.inner.logarithms
+
+    @property
     def settings(self) -> dict[str, Any]:
         return {"activation": self.inner.kind, "activation_settings": self.inner.settings}
 
@@ -73,6 +77,9 @@ class Transcoder(Dictionary):
     def learn(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"], step: Step) -> Learned:
         past = self.skip(x)
         return self.inner.learn(x, target if past is None else target - past, step)
+
+    def begin(self, sample: Float[Tensor, "n d_in"]) -> None:
+        self.inner.begin(sample)
 
     def rescale(self, factors: Float[Tensor, " n_features"]) -> None:
         self.inner.rescale(factors)
