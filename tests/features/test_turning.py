@@ -67,7 +67,9 @@ def test_rows_that_are_free_are_not_touched():
     assert torch.equal(turning.dictionary.decoder, before)
 
 
-@pytest.mark.parametrize("kind", ["topk", "batchtopk", "matryoshka-batchtopk"])
+@pytest.mark.parametrize(
+    "kind", ["batchtopk", *(pytest.param(one, marks=pytest.mark.slow) for one in ("topk", "matryoshka-batchtopk"))]
+)
 def test_settling_explains_more_of_planted_rows_in_the_same_steps(kind):
     missed = []
     for first in ({}, {"betas": (0.9, 0.999), "first_length": 0.0, "first_encoder": 1.0}):

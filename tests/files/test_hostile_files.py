@@ -19,7 +19,7 @@ from glassbook.files.safetensors import open_safetensors, write_safetensors
 
 N_MUTATIONS = 6000 if os.environ.get("GLASSBOOK_TESTS") == "full" else 1200
 NUMBERS = [0, 1, 7, 255, 2**31 - 1, 2**32 - 1, 2**60, 2**63 - 1, 2**63, 2**64 - 1]
-HYPOTHESIS = settings(max_examples=150, deadline=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+HYPOTHESIS = settings(max_examples=60, deadline=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def small_safetensors(path):

@@ -132,6 +132,7 @@ def test_generation_in_int8_with_the_cache_writes_what_full_passes_write(
             row.append(token)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_int8_costs_less_than_a_hundredth_of_the_perplexity(
     default_model: Model, monkeypatch: pytest.MonkeyPatch

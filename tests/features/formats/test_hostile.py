@@ -72,7 +72,7 @@ def test_a_file_that_is_cut_short_is_refused(folder, data):
         assert not reads_or_says(copy)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(FOLDERS), st.data())
 def test_turned_bits_give_a_dictionary_or_a_sentence_and_never_a_traceback(folder, data):
     with copied(folder) as copy:
@@ -108,7 +108,7 @@ def read_only_files() -> dict[str, bytes]:
 READ_ONLY = read_only_files()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(READ_ONLY)), st.data())
 def test_files_that_are_only_read_end_in_a_dictionary_or_a_sentence_too(name, data):
     content = bytearray(READ_ONLY[name])
@@ -132,7 +132,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(FOLDERS), st.data())
 def test_any_value_in_a_config_gives_a_dictionary_or_a_sentence(folder, data):
     with copied(folder) as copy:

@@ -132,6 +132,7 @@ def test_the_default_model_with_its_tokenizer_keeps_to_the_limit(dtype):
     assert measure(obtain_default_gguf(), dtype) <= MOST
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @needs_model
 def test_the_first_opening_converts_one_weight_at_a_time(tmp_path, monkeypatch):
