@@ -22,6 +22,7 @@ import argparse
 import gc
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -117,7 +118,8 @@ class Bench:
             for name in names:
                 print(f"[{self.name}, round {number}] {name}, load {os.getloadavg()[0]:.2f}", flush=True)
                 _pool(kept["rows"].setdefault(name, {}), self._spawn(name, chosen.repeats))
-                kept |= {"reference": self.reference, "threads": THREADS, "date": time.strftime("%Y-%m-%d")}
+                kept |= {"reference": self.reference, "threads": THREADS}
+                kept |= {"processor": processor(), "date": time.strftime("%Y-%m-%d")}
                 path.write_text(json.dumps(kept, indent=1) + "\n")
         print(table(path))
 
@@ -179,6 +181,16 @@ def _line(case: str, name: str, row: dict, reference: dict | None) -> str:
     facts = ", ".join(f"{key} {value}" for key, value in row.items() if key not in known)
     spread = f"{middle:.3f} ({min(seconds):.3f} to {max(seconds):.3f})"
     return f"| {case} | {name} | {spread} | {speed} | {ratio} | {row.get('peak_mb') or ''} | {facts} |"
+
+
+def processor() -> str:
+    """Return the name of this machine's processor and what it has for products."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if f" {flag}" in flags]
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name} ({', '.join(known)})"
 
 
 def _memory(key: str) -> float:

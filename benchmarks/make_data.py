@@ -1,6 +1,7 @@
-"""Write the default model as a Hugging Face folder for the peers, and the token ids of a real text, under GLASSBOOK_BENCH."""
+"""Write the default model as a Hugging Face folder for the peers, and the token ids of real texts, under GLASSBOOK_BENCH."""
 
 import json
+from itertools import islice
 
 import numpy as np
 from harness import HOME
@@ -8,10 +9,13 @@ from safetensors.torch import save_file
 
 import glassbook as gb
 from glassbook.text.corpora import open_corpus
+from glassbook.text.formats.huggingface import save_folder
+
+PER_BOOK, BOOKS = 1280, 180
 
 
 def main() -> None:
-    """Write `smollm2/` and `data/tokens.npy`; what is there already stays."""
+    """Write `smollm2/`, `data/tokens.npy` and `data/books.npy`; what is there already stays."""
     model = gb.open_model("smollm2-135m")
     folder = HOME / "smollm2"
     if not (folder / "config.json").exists():
@@ -22,6 +26,18 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "\n\n".join("\n\n".join(open_corpus(name)) for name in ("alice", "oz", "willows"))
         np.save(path, np.array(model.tokenizer.encode(text), dtype=np.uint16))
+    path = HOME / "data" / "books.npy"
+    if not path.exists():
+        np.save(path, np.array(tokens_of_books(model.tokenizer), dtype=np.uint16))
+
+
+def tokens_of_books(tokenizer) -> list[int]:
+    """Return so many tokens from the second half of each of the first books of `classic_books`, one book after another."""
+    found = []
+    for text in islice(open_corpus("classic_books"), BOOKS):
+        # Past title pages and tables of contents.
+        found += tokenizer.encode(text[len(text) // 2 :][: PER_BOOK * 8])[:PER_BOOK]
+    return found
 
 
 def write_model(model, folder) -> None:
@@ -57,7 +73,7 @@ def write_model(model, folder) -> None:
         "hidden_act": "silu",
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1))
-    model.tokenizer.save_folder(folder)
+    save_folder(model.tokenizer, folder)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 64 atoms in 64 dimensions, 4 of them active in a row, 3,000 batches of 1,024 rows. Kinds with k are given 4 and two learning
 rates, the nested kind two lists of sizes too, the others a range of weights of their penalty (JumpReLU both); of each kind the
-best counts, by the mean over seeds. An atom is recovered by a direction of its own with a cosine of at least 0.9. What was measured is kept in
-`results/planted_recovery.json` as it comes, and a call that was cut short goes on.
+best counts, by the mean over seeds. An atom is recovered by a direction of its own with a cosine of at least 0.9. What was
+measured is kept in `results/planted_recovery.json` as it comes, and a call that was cut short goes on.
 """
 
 import json

@@ -90,6 +90,13 @@ def test_the_numbers_are_those_of_encode_and_decode(store, kind: str) -> None:
     assert interval.estimate == pytest.approx(found.reconstruction.explained_variance)
 
 
+def test_one_context_alone_says_nothing_of_how_much_contexts_differ(store) -> None:
+    model = tiny_model()
+    one, two = (evaluate(words(model), model, store, settings=EvaluationSettings(loss_contexts=n)) for n in (1, 2))
+    assert "kl_score" not in one.intervals and one.in_model.kl_score() < 1
+    assert "kl_score" in two.intervals and "l0" in one.intervals
+
+
 def test_a_corpus_is_read_as_the_dictionarys_harvest_read_its_own() -> None:
     model = tiny_model()
     dictionary = words(model, "topk", seed=8)

@@ -24,7 +24,8 @@ from glassbook.steering.recipes import (
 )
 
 KINDS = list(DIRECTIONS)
-POSITIVES, NEGATIVES = ["the sun is warm", "a joy", "so very glad"], ["in rain", "the cold and dark night", "sad"]
+# Every pair begins with two tokens that differ: where a pair's activations are the same, rounding alone would choose its side.
+POSITIVES, NEGATIVES = ["the sun is warm", "a joy", "so very glad"], ["in rain", "the cold and dark night", "bad"]
 SITES = ["L*.resid_post", "L1.H2.z", "L0.mlp_post.N7", "resid_final"]
 
 
