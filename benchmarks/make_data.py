@@ -72,8 +72,9 @@ def write_model(model, folder) -> None:
         "tie_word_embeddings": c.tied_embeddings,
         "hidden_act": "silu",
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=1))
     save_folder(model.tokenizer, folder)
+    # Last: where it is, the folder is whole.
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Encoding:
         if self.step.whole:
             pre = self._pre()
             mask = torch.zeros_like(pre, dtype=torch.bool).scatter(-1, pre.topk(k, dim=-1).indices, True)
-            return Whole(pre, mask)
+            return Whole(pre, mask, self.step.dtype)
         bias = self.b_enc.detach()
         found = [top_of_rows(chunk, bias, k) for _, chunk in self._chunks()]
         rows = torch.arange(len(self.x)).repeat_interleave(k)
@@ -68,7 +68,7 @@ class Encoding:
         if self.step.whole:
             pre = self._pre()
             limit = nth_largest(pre.detach().flatten(), n, self.step.processes)
-            return Whole(pre, (pre >= limit) & (pre > 0)), limit
+            return Whole(pre, (pre >= limit) & (pre > 0), self.step.dtype), limit
         share = self.step.processes
         floor = self.step.floor * _SLACK or float(share.summed(self._guess(n))) / share.size
         while True:
@@ -84,7 +84,8 @@ class Encoding:
         """Return what is above its feature's floor."""
         if self.step.whole:
             pre = self._pre()
-            return Whole(pre) if isinstance(floors, float) and floors == 0 else Whole(pre, pre > floors)
+            mask = None if isinstance(floors, float) and floors == 0 else pre > floors
+            return Whole(pre, mask, self.step.dtype)
         return self._listed(*self._above(floors))
 
     def _pre(self) -> Float[Tensor, "batch n_features"]:

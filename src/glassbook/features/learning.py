@@ -66,8 +66,8 @@ class DictionarySettings:
 
     Features that no token activated for `dead_share` of the training's tokens (10 million at most) are dead; `mend` says what
     is done: `auxk`, weighed by `aux_weight`; `resample`, five times in the first half; or `keep`. None is auxk for kinds
-    without a penalty and resample for the others. `dtype` is the precision of the encoder's product, the fastest here where
-    None; `whole` keeps features in wholes (see `active`), where None as is faster.
+    without a penalty and resample for the others. `dtype` is the precision of the large products, the encoder's and, of
+    wholes, the decoder's; the fastest here where None. `whole` keeps features in wholes (see `active`), where None as is faster.
     """
 
     steps: int
