@@ -247,7 +247,10 @@ def _intervals(tally: Tally, groups: NDArray[Any], said: Predictions | None, see
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64], seed: int) -> Interval | None:
-    """Return one sum over contexts over another, with its interval; None where what is below may come to nothing, or of one alone."""
+    """Return one sum over contexts over another, with its interval.
+
+    None where what is below may come to nothing, and of one context alone, which says nothing of how much they differ.
+    """
     if len(above) < 2 or not (below > 0).all():
         return None
     numbers = np.arange(len(above), dtype=np.float64)

@@ -14,8 +14,8 @@ class Step:
     """What an objective is told of the step that it belongs to.
 
     `sparsity` weighs the penalty, in the kinds that have one. `whole` says in which form features are held, `dtype` in which
-    precision the encoder's product is formed, and of wholes the decoder's. `floor` is a guess at the threshold of a batch, which costs time where it is
-    wrong and changes nothing. The batch has `n_rows` in all `processes` that share it.
+    precision the encoder's product is formed, and of wholes the decoder's. `floor` is a guess at the threshold of a batch,
+    which costs time where it is wrong and changes nothing. The batch has `n_rows` in all `processes` that share it.
     """
 
     n_rows: int
