@@ -1,8 +1,8 @@
 """One step of training a sparse dictionary, ours beside the peers': `python benchmarks/dictionaries.py [--rounds 2]`.
 
 TopK with k = 32 at 576 -> 4,608 and 768 -> 24,576, BatchTopK and L1 at 576 -> 4,608, batches of 4,096 rows. Peers run as they
-come and, where they have one, in their own fast setting; ours with the encoder's product, and where features are dense the decoder's, in float32 and in bfloat16. The rows are
-a sparse mixture of drawn directions with noise. A step is everything: forward, backward, clipping, optimizer, projections.
+come and, where they have one, in their own fast setting; ours with the encoder's product, and where features are dense the
+decoder's, in float32 and in bfloat16. The rows are a sparse mixture of drawn directions with noise. A step is everything: forward, backward, clipping, optimizer, projections.
 """
 
 import itertools

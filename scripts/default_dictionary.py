@@ -19,8 +19,8 @@ CORPUS = "classic_books"
 LEARNED = split("--documents 0:170 --tokens 4000000")
 HELD_OUT = split("--documents 170: --tokens 100000")
 KIND = split("--kind batchtopk --features 4608 --k 32")
-# The store is read two and a half times, since reading a text takes much longer than learning from it.
-LEARNING = split(f"--tokens {5000 * 2048} --batch-size 2048 --lr 7e-4")
+# The store is read five times, since reading a text takes much longer than learning from it.
+LEARNING = split(f"--tokens {10_000 * 2048} --batch-size 2048 --lr 1e-3")
 MEASURED = split("--loss-contexts 32")
 PARTS = split("--tokens 0 --probing --absorption")
 CARDS = split("--top 8 --samples 1")

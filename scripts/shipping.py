@@ -11,9 +11,6 @@ from glassbook.runs.keeping import kept_record
 
 DATA = Path(__file__).resolve().parents[1] / "src" / "glassbook" / "features" / "data"
 
-# What ships was trained before directions settled; these bring back how it was.
-AS_IT_WAS = ("--betas", "0.9", "0.999", "--first-length", "0", "--first-encoder", "1")
-
 
 def run(*words: str) -> str:
     """Return what a command of ours printed; its progress goes where this script's goes."""
@@ -27,7 +24,7 @@ def train(out: str, *words: str) -> Path:
     """Return the folder of a dictionary in float16, trained unless it is there, with the record of its Run beside it."""
     folder = Path(out)
     if not folder.exists():
-        run("features", "train", "--out", out, "--save-dtype", "float16", *AS_IT_WAS, *words)
+        run("features", "train", "--out", out, "--save-dtype", "float16", *words)
     if not (folder / "run.json").exists():
         made = gb.runs.read_run(Path("runs", gb.features.load_dictionary(folder).facts["run"]))
         keep_record(folder, made)

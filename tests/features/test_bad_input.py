@@ -24,6 +24,12 @@ def bad(number, value):
     return found
 
 
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"lr": 0.0}, {"lr": -1e-3}, {"aux_k": 0}])
+def test_settings_that_train_nothing_are_refused_and_not_replaced(wrong):
+    with pytest.raises(InputError, match=r"trains nothing|learns nothing"):
+        DictionarySettings(**{"steps": 10} | wrong)
+
+
 @pytest.mark.parametrize(
     ("batch", "words"),
     [

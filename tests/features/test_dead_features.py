@@ -62,6 +62,17 @@ def test_what_was_dead_lives_again_and_what_is_explained_grows(kind, mend):
         assert found > before + 0.2
 
 
+def test_how_many_were_active_is_counted_in_the_batch(monkeypatch):
+    learner, rows = begun("standard", "keep", 5)
+    # What chooses between the forms stays at its guess, as where a batch lies on a GPU.
+    monkeypatch.setattr(learner, "_note", lambda *given: None)
+    for _ in range(3):
+        before, x = learner.dictionary(), rows.next()
+        metrics = learner.step(x)
+        active = float((before.encode(x) > 0).sum(1).float().mean())
+        assert metrics["l0"] == pytest.approx(active, rel=1e-3) and metrics["l0"] != learner.l0
+
+
 @pytest.mark.parametrize("steps", [20, 40])
 def test_a_feature_is_dead_after_its_share_of_the_training_without_a_token(steps):
     learner, rows = begun("batchtopk", "keep", steps, dead_share=0.25)
@@ -93,6 +104,26 @@ def test_resampling_happens_five_times_in_the_first_half_and_forgets_what_adam_k
             averages = learner.optimizer.state[learner.working.decoder]
             assert not averages["exp_avg"][:24].any() and averages["exp_avg"][24:].any()
     assert when == [4, 8, 12, 16, 20]
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("standard", {}), ("gated", {}), ("jumprelu", {}), ("jumprelu", {"k": 3})]
+)
+def test_what_begins_anew_is_active_where_it_was_drawn(kind, settings):
+    dictionary, rows = make_dictionary(kind, D, N, settings=settings), PlantedRows(DATA, ROWS, 1)
+    learner = DictionaryLearner(dictionary, DictionarySettings(steps=STEPS, dtype="float32"))
+    for _ in range(20):
+        learner.step(rows.next())
+    x, dead = learner.normalization.read(rows.next()), torch.arange(N) < 8
+
+    def active_after(length):
+        dictionary.revived_length = length
+        dead_features.resample(dictionary, learner.optimizer, (x, x), x.square().sum(1), dead, (0, 0))
+        return int((dictionary.encode(x)[:, :8] > 0).any(0).sum())
+
+    assert active_after(type(dictionary).revived_length) == 8
+    if settings:
+        assert active_after(0.05) < 8, "the control: too short a row does not reach its threshold"
 
 
 def test_where_no_feature_is_dead_neither_changes_a_bit():

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from features.samples import TRAINED, drawn, inputs
-from glassbook.features.dictionary import Dictionary
+from glassbook.features import encoding
+from glassbook.features.active import Whole
+from glassbook.features.dictionary import Dictionary, make_dictionary
 from glassbook.features.gated import Gated
 from glassbook.features.jumprelu import JumpReLU
 from glassbook.features.matryoshka import MatryoshkaBatchTopK
@@ -164,6 +166,50 @@ def test_a_bfloat16_product_chooses_and_the_values_are_those_of_float32(label):
     same = (exact.residual - rough.residual).abs().amax(1) < 1e-5
     # Rows in which the choice is the same; in bfloat16 none of them would agree so far.
     assert same.float().mean() > 0.5
+
+
+@pytest.mark.parametrize("label", TRAINED)
+def test_bfloat16_products_of_wholes_are_right_to_their_rounding(label):
+    dictionary, x = drawn(label), inputs(ROWS)
+    target = target_of(dictionary, x)
+    exact, rough = (
+        dictionary.learn(x, target, step(True, dtype)).residual for dtype in (torch.float32, torch.bfloat16)
+    )
+    apart = (exact - rough).norm(dim=1) / (target - exact).norm(dim=1)
+    # Rows in which the choice is the same.
+    assert min((apart < 0.02).float().mean(), (apart > 1e-5).float().mean()) > 0.5
+
+
+def test_a_bfloat16_decoder_is_right_to_its_rounding_forward_and_back():
+    pre, decoder = inputs(ROWS, 24, seed=1), inputs(24, 6, seed=2)
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        given = [one.clone().requires_grad_() for one in (pre, decoder)]
+        active = Whole(given[0], dtype=dtype)
+        written = [active.decode(active.values, given[1]), active.decode_nested(active.values, given[1], (8, 24))]
+        sum(one.square().sum() for one in written).backward()
+        found.append([*written, *(one.grad for one in given)])
+    for exact, rough in zip(*found, strict=True):
+        assert rough.dtype is torch.float32 and 0 < (exact - rough).norm() < 0.01 * exact.norm()
+
+
+@pytest.mark.parametrize("label", ["batchtopk", "matryoshka-batchtopk"])
+def test_rounded_candidates_overlook_none_of_the_largest_whatever_was_guessed(label, monkeypatch):
+    dictionary = make_dictionary(label, 64, 512, settings={"k": 16})
+    chance = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in (dictionary.encoder, dictionary.decoder, dictionary.b_enc):
+            weight.copy_(torch.randn(weight.shape, generator=chance) / (8 if weight.ndim == 2 else 1))
+    x = torch.randn(256, 64, generator=chance)
+
+    def learned(floor: float) -> Learned:
+        return dictionary.learn(x, x, Step(n_rows=len(x), dtype=torch.bfloat16, floor=floor))
+
+    known = learned(0.0)
+    near = [float(known.limit) * share / encoding._SLACK for share in (0.99, 0.998, 0.9995, 1.0)]
+    assert all(torch.equal(learned(floor).counts, known.counts) for floor in near)
+    monkeypatch.setattr(encoding, "_CLEAR", 0.0)
+    assert not all(torch.equal(learned(floor).counts, known.counts) for floor in near), "the control: no room"
 
 
 def test_the_control_values_of_bfloat16_differ_in_every_row():

@@ -56,7 +56,7 @@ def resample(
 ) -> None:
     """Begin dead features anew from inputs drawn in proportion to their squared loss.
 
-    The direction is the input's, of the norm that directions have; the encoder's a fifth as long as those of living features on
+    The direction is the input's, of the norm that directions have; the encoder's `revived_length` of those of living features on
     average, the bias 0; Adam forgets what it knew of them.
     """
     which = dead.nonzero().view(-1)
@@ -68,7 +68,7 @@ def resample(
     ).to(x.device)
     alive = ~dead
     lengths = dictionary.encoder[alive].norm(dim=1).mean(), dictionary.decoder[alive].norm(dim=1).mean()
-    dictionary.encoder[which] = F.normalize(x[drawn], dim=1) * 0.2 * lengths[0]
+    dictionary.encoder[which] = F.normalize(x[drawn], dim=1) * dictionary.revived_length * lengths[0]
     dictionary.decoder[which] = F.normalize(target[drawn], dim=1) * lengths[1]
     dictionary.revive(which)
     for weight in dictionary.of_features:

@@ -54,6 +54,9 @@ class Dictionary(nn.Module):
     has_unit_rows: bool = True
     """Whether the rows of the decoder are held at norm 1 in training."""
 
+    revived_length: float = 0.2
+    """How long the encoder row of a feature that begins anew is, over the mean of those that live."""
+
     def __init__(self, d_in: int, n_features: int, d_out: int | None = None) -> None:
         super().__init__()
         self.d_in, self.n_features, self.d_out = d_in, n_features, d_in if d_out is None else d_out

@@ -24,12 +24,15 @@ _CHUNK = 1024
 _SLACK = 0.85
 """How far below the last threshold candidates for the next are taken."""
 
+_CLEAR = 1.02
+"""How far the limit must lie above a floor by which candidates were taken in rounded numbers, so that none was overlooked."""
+
 _SMALLEST = 1e-3
 """A floor below which candidates are taken from 0 on."""
 
 
 def encoder_dtype(device: torch.device) -> torch.dtype:
-    """Return the precision in which the encoder's product is fastest here; what is chosen is in float32 again."""
+    """Return the precision in which the encoder's product is fastest here; what lists hold of it is in float32 again."""
     if device.type == "cpu":
         return torch.float32 if widens_bfloat16() else torch.bfloat16
     return torch.bfloat16
@@ -74,9 +77,10 @@ class Encoding:
         while True:
             places, values = self._above(floor)
             if floor == 0 or int(share.summed(torch.tensor(len(values)))) >= n:
-                break
+                limit = nth_largest(values, n, share)
+                if floor == 0 or limit >= floor * (1 if self.step.dtype is torch.float32 else _CLEAR):
+                    break
             floor = floor / 2 if floor > _SMALLEST else 0.0
-        limit = nth_largest(values, n, share)
         kept = (values >= limit).nonzero().view(-1)
         return self._listed(self._places(places.bags[kept], places.features[kept]), values[kept]), limit
 

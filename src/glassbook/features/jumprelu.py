@@ -22,7 +22,7 @@ from glassbook.features.objective import Learned, Step
 from glassbook.features.topk import checked_k
 
 _FIRST = 0.1
-"""Where thresholds begin without a k; no threshold begins lower."""
+"""Where thresholds begin without a k; none that k places begins lower."""
 
 _BEGUN_WITH = 256
 """Rows by which thresholds begin."""
@@ -34,6 +34,8 @@ class JumpReLU(Dictionary):
 
     kind = "jumprelu"
     float32 = ("log_threshold",)
+    # A shorter row would not reach the threshold on the very row that it was drawn from, and would learn nothing.
+    revived_length = 1.0
 
     def __init__(
         self,

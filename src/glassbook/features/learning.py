@@ -95,6 +95,12 @@ class DictionarySettings:
             raise InputError(
                 f"Adam's betas cannot be {self.betas[0]:g} and {self.betas[1]:g}; give two from 0 to below 1"
             )
+        if self.steps < 1:
+            raise InputError(f"a training of {self.steps} steps learns nothing; ask for at least 1")
+        for name in ("lr", "aux_k"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} = {value} trains nothing; give more than 0, or leave it out for the usual")
         if (self.first_length or 0) < 0 or not (self.first_encoder is None or self.first_encoder > 0):
             raise InputError(
                 f"directions of length {self.first_length} and encoder rows of {self.first_encoder} cannot begin a training; "
@@ -125,7 +131,7 @@ class DictionaryLearner:
         self.thresholded = core if isinstance(core, BatchTopK) else None
         self.l0 = float(core.k) if isinstance(core, TopK | BatchTopK) else dictionary.n_features / 2
         self.mend = settings.mend or ("resample" if dictionary.penalty else "auxk")
-        lr = settings.lr or default_lr(dictionary.n_features, settings.steps)
+        lr = default_lr(dictionary.n_features, settings.steps) if settings.lr is None else settings.lr
         warmup, decay = (round(share * settings.steps) for share in (settings.warmup_share, settings.decay_share))
         self.schedule = Trapezoid(lr, warmup, decay, settings.steps)
         betas = self.beginning["betas"]
@@ -174,8 +180,9 @@ class DictionaryLearner:
         self._note(counts, learned, n)
         self._mend((x, target), learned.residual, n)
         self.steps += 1
-        shares = torch.stack([sums[0], sums[1] / _variance(target), self._is_dead(n).float().mean()])
-        return Readings({"l0": self.l0, "lr": lr, "tokens": n, "flop": self._flop(n)}, ("loss", "fvu", "dead"), shares)
+        l0 = counts.sum() / n
+        told = [sums[0], sums[1] / _variance(target), l0, self._is_dead(n).float().mean(), self._flop(n, l0)]
+        return Readings({"lr": lr, "tokens": n}, ("loss", "fvu", "l0", "dead", "flop"), torch.stack(told))
 
     def dictionary(self) -> Dictionary:
         """Return the dictionary as it stands, taking the model's own activations: the normalization is folded in."""
@@ -266,7 +273,7 @@ class DictionaryLearner:
             return None
         chosen = aux_rows(n, self.processes.rows(n).start, len(x)).to(self.device)
         residual = learned.residual[chosen]
-        k = self.settings.aux_k or max(self.working.d_out // 2, 1)
+        k = max(self.working.d_out // 2, 1) if self.settings.aux_k is None else self.settings.aux_k
         whole = self.processes.summed(residual.square().sum()).clamp(min=torch.finfo(torch.float32).tiny)
         return aux_loss(self.working, x[chosen], residual, dead, k) * (self.settings.aux_weight / whole)
 
@@ -292,6 +299,7 @@ class DictionaryLearner:
         self.silent += n
         self.silent[counts > 0] = 0
         if self.device.type == "cpu":
+            # What decides between lists and wholes; elsewhere there are only wholes.
             self.l0 = float(counts.sum()) / n
         if self.thresholded is not None and learned.limit is not None:
             horizon = min(self.steps + 1, max(10, min(1000, self.settings.steps // 50)))
@@ -319,10 +327,10 @@ class DictionaryLearner:
             (self.settings.seed, done),
         )
 
-    def _flop(self, n: int) -> float:
+    def _flop(self, n: int, l0: Tensor) -> Tensor:
         """Return the operations of a step: the encoder's product, and six for each active feature and coordinate."""
         d = self.working
-        return 2.0 * n * (d.n_features * d.d_in + 3 * self.l0 * (d.d_in + d.d_out))
+        return 2.0 * n * (d.n_features * d.d_in + 3 * l0 * (d.d_in + d.d_out))
 
 
 def _by_speed(dictionary: Dictionary) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class Transcoder(Dictionary):
             raise DictionaryError(f"a transcoder cannot have {activation} features; choose a kind that is trained")
         self.inner = inner
         self.d_in, self.n_features, self.d_out, self.facts = d_in, n_features, inner.d_out, {}
-        self.penalty, self.has_unit_rows = inner.penalty, inner.has_unit_rows
+        self.penalty, self.has_unit_rows, self.revived_length = inner.penalty, inner.has_unit_rows, inner.revived_length
         if self.has_skip:
             self.W_skip = nn.Parameter(torch.zeros(d_in, inner.d_out))
 

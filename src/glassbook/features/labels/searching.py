@@ -127,7 +127,7 @@ def features_on_text(
     first = start_id(model.tokenizer, Harvest(policy=policy)) if policy is not None else None
     batch = model.read(text, first is not None)
     site = dictionary.facts["site"]
-    rows = capture(model, batch, [site])[site][0]
+    rows = capture(model, batch, [site])[site].flatten(2)[0]
     if policy is None or policy.drop_start:
         rows = rows[1:]
     if not len(rows):
