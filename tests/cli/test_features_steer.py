@@ -21,7 +21,7 @@ def dictionary(tiny, tmp_path):
 
 
 def test_a_prompt_is_continued_with_and_without_and_the_effect_stands_beside_its_controls(cli, tiny, dictionary):
-    ask = ["features", "steer", tiny, dictionary, "--feature", 3, "--add", 9, *PROMPT]
+    ask = ["features", "steer", dictionary, "--model", tiny, "--feature", 3, "--add", 9, *PROMPT]
     said = cli(*ask, "--instruction", "Speak of inns.", "--json").json()
     plain, steered = said["trials"]
     assert plain["n_touched"] == 0 < steered["n_touched"] and plain["tokens"] != steered["tokens"]
@@ -38,7 +38,7 @@ def test_a_prompt_is_continued_with_and_without_and_the_effect_stands_beside_its
 
 
 def test_adding_nothing_writes_the_same_text_and_shows_no_effect(cli, tiny, dictionary):
-    said = cli("features", "steer", tiny, dictionary, "--feature", 3, "--add", 0, *PROMPT, "--json").json()
+    said = cli("features", "steer", dictionary, "--model", tiny, "--feature", 3, "--add", 0, *PROMPT, "--json").json()
     plain, same = said["trials"]
     assert plain["tokens"] == same["tokens"] and said["effect"]["shift"] == 0 and not said["works"]
 
@@ -46,7 +46,7 @@ def test_adding_nothing_writes_the_same_text_and_shows_no_effect(cli, tiny, dict
 def test_every_way_of_changing_several_features_goes_through(cli, tiny, dictionary):
     model = open_model(tiny)
     one, other = most_active(model, words(model, "jumprelu"), model.read("the inn was").row(0), 2)
-    ask = ["features", "steer", tiny, dictionary, "--feature", one, "--feature", other, *PROMPT]
+    ask = ["features", "steer", dictionary, "--model", tiny, "--feature", one, "--feature", other, *PROMPT]
     changed = {
         tuple(how): cli(*ask, "--token", "a", "--json", *how).json()
         for how in (["--clamp", 8], ["--scale", 3], ["--ablate"])
@@ -59,14 +59,14 @@ def test_every_way_of_changing_several_features_goes_through(cli, tiny, dictiona
 
 
 def test_what_cannot_be_steered_is_said_in_one_sentence_and_leaves_no_run(cli, tiny, dictionary, tmp_path):
-    front = ["features", "steer", tiny, dictionary, *PROMPT]
+    front = ["features", "steer", dictionary, "--model", tiny, *PROMPT]
     refused = {
         "in one way": [*front, "--feature", 3],
         "one of --add": [*front, "--feature", 3, "--add", 1, "--ablate"],
         "no feature 40": [*front, "--feature", 40, "--ablate"],
         "given twice": [*front, "--feature", 3, "--feature", 3, "--ablate"],
         "nan": [*front, "--feature", 3, "--add", "nan"],
-        "no folder with a dictionary": [*front[:3], tmp_path, *PROMPT, "--feature", 3, "--ablate"],
+        "no folder with a dictionary": [*front[:2], tmp_path, *front[3:], "--feature", 3, "--ablate"],
         "positions": [*front, "--feature", 3, "--ablate", "--positions", "sideways"],
         "touches nothing": [*front, "--feature", 3, "--ablate", "--positions", "4000"],
     }

@@ -12,6 +12,7 @@ from torch import Tensor, distributed
 
 from glassbook.features import Running, Wanted, encoding, learning, train_many
 from glassbook.features.planted import PlantedRows, planted
+from glassbook.training.distribution import leave
 from glassbook.training.processes import ALONE, Processes
 from training.two_ranks import write
 
@@ -129,4 +130,4 @@ if __name__ == "__main__":
     place, number, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     distributed.init_process_group("gloo", init_method=f"file://{place}/meeting", rank=number, world_size=count)
     main(place, number, count)
-    distributed.destroy_process_group()
+    leave()

@@ -10,7 +10,7 @@ from glassbook.files.safetensors import write_safetensors
 from glassbook.models.gpt2 import GPT2, GPT2Config
 from glassbook.models.identity import tensor_bytes
 from glassbook.training import LanguageLearner, LanguageSettings, Settings, TokenWindows, all_windows, train
-from glassbook.training.distribution import DistributedLearner
+from glassbook.training.distribution import DistributedLearner, leave
 from glassbook.training.processes import Processes
 from glassbook.training.streams import Batch
 
@@ -102,4 +102,4 @@ if __name__ == "__main__":
     place, number, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     distributed.init_process_group("gloo", init_method=f"file://{place}/meeting", rank=number, world_size=count)
     main(place, number, count)
-    distributed.destroy_process_group()
+    leave()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glassbook.cli.door import tell
+from glassbook.cli.features_options import DictionaryName, OfModel
 from glassbook.cli.long_work import long_work
 from glassbook.cli.options import Device, Json, Weights
 from glassbook.cli.output import print_facts, print_json
@@ -35,14 +36,14 @@ _MB = 1_000_000
 class Which:
     """Of which dictionary, on which tokens, and which features the page shows."""
 
-    dictionary: Annotated[str, typer.Argument(metavar="DICTIONARY", help="A folder with a dictionary, or a name.")]
+    dictionary: DictionaryName
     store: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Make them anew from what glassbook features harvest left: a folder or URL."),
     ] = None
     feature: Annotated[list[int] | None, typer.Option(metavar="N", help="Show this feature; repeatable.")] = None
     all: Annotated[bool, typer.Option("--all", help="Show every feature that is ever active.")] = False
-    model: Annotated[str, typer.Option(help="The model that was harvested from.")] = "smollm2-135m"
+    model: OfModel = None
     dtype: Annotated[str | None, typer.Option(help="Precision of its weights; else that of the harvest.")] = None
     device: Device = "cpu"
 
@@ -76,6 +77,7 @@ def cards(which: Which, holding: Holding, root: Root = None, as_json: Json = Fal
     speaks for, and the features and neurons nearest to it. Cards are kept beside their dictionary; nothing is kept of such that
     were cut short by Ctrl-C.
     """
+    from glassbook.cli.features_opening import model_of
     from glassbook.features import dictionary_folder, load_dictionary
     from glassbook.features.belonging import trained_on
     from glassbook.features.cards import open_cards
@@ -84,7 +86,7 @@ def cards(which: Which, holding: Holding, root: Root = None, as_json: Json = Fal
     dictionary, store = load_dictionary(folder), _store(which, holding, folder)
     _check_shown(which, dictionary.n_features)
     dtype = which.dtype or (trained_on(dictionary) if store is None else store.identity).dtype or "float32"
-    model = Weights(which.model, dtype, which.device).open()
+    model = Weights(model_of(which.model, dictionary), dtype, which.device).open()
     with recorded(Asked("cards", asdict(which) | asdict(holding), holding.seed, MODULES), model, root) as run:
         made = open_cards(folder) if store is None else _made(run, (model, dictionary, store), settings, folder)
         shown = _shown(made, which)

@@ -8,6 +8,7 @@ import typer
 
 from glassbook.cli.door import tell
 from glassbook.cli.features_evaluate_parts import Measured, Parts, check_asked, measure_parts, print_parts
+from glassbook.cli.features_options import DictionaryName, OfModel
 from glassbook.cli.long_work import long_work
 from glassbook.cli.options import Device, Json, Weights
 from glassbook.cli.output import print_facts, print_json, print_table
@@ -55,7 +56,7 @@ _SHOWN: dict[str, tuple[str, Any]] = {
 class Which:
     """Which dictionary, measured on which text."""
 
-    dictionary: Annotated[str, typer.Argument(metavar="DICTIONARY", help="A known name, or a folder with one.")]
+    dictionary: DictionaryName
     store: Annotated[
         str | None, typer.Option(metavar="DIR", help="A harvest to measure on; without it the model reads --corpus.")
     ] = None
@@ -66,7 +67,7 @@ class Which:
         list[str] | None,
         typer.Option(metavar="SITE", help="Where it reads, else where it was trained; twice for a transcoder."),
     ] = None
-    model: Annotated[str, typer.Option(help="The model that the dictionary is of.")] = "smollm2-135m"
+    model: OfModel = None
     dtype: Annotated[str | None, typer.Option(help="Precision of its weights; else as the dictionary knew it.")] = None
     device: Device = "cpu"
     force: Annotated[bool, typer.Option("--force", help="Use a dictionary of another model; the run says so.")] = False
@@ -106,13 +107,14 @@ def evaluate(which: Which, how: How, parts: Parts, root: Root = None, as_json: J
     first letter are silent where others speak for it, both beside random directions. The numbers are kept beside the
     dictionary, as evaluation.json, probing.json and absorption.json, if it lies in a folder of ours.
     """
-    from glassbook.cli.features_opening import asked_site
+    from glassbook.cli.features_opening import asked_site, model_of
     from glassbook.features import open_dictionary
     from glassbook.features.belonging import check_belongs, trained_on
 
     check_asked(how.tokens, parts)
     dictionary, site = open_dictionary(which.dictionary), asked_site(which.site)
-    model = Weights(which.model, which.dtype or trained_on(dictionary).dtype or "float32", which.device).open()
+    dtype = which.dtype or trained_on(dictionary).dtype or "float32"
+    model = Weights(model_of(which.model, dictionary), dtype, which.device).open()
     dictionary.to(model.device)
     config = asdict(which) | asdict(how) | asdict(parts)
     with recorded(Asked("evaluate", config, how.seed, MODULES), model, root) as run:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from glassbook.cli.features_import import dictionary_facts, print_remarks
+from glassbook.cli.features_options import DictionaryName
 from glassbook.cli.options import Json
 from glassbook.cli.output import print_facts, print_json
 
-Named = Annotated[str, typer.Argument(metavar="DICTIONARY", help="A known name, or a folder with a dictionary.")]
 FormatName = Annotated[
     str,
     typer.Option(
@@ -19,7 +19,7 @@ FormatName = Annotated[
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write; nothing may be in it.")]
 
 
-def export(dictionary: Named, format_name: FormatName, out: Out, as_json: Json = False) -> None:
+def export(dictionary: DictionaryName, format_name: FormatName, out: Out, as_json: Json = False) -> None:
     """Write a dictionary so that SAELens, dictionary_learning or sparsify opens it, with the same outputs.
 
     What a format has no word for is refused or said. With --format neuronpedia its cards become feature files, and its

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glassbook.cli.door import tell
+from glassbook.cli.features_options import DictionaryName, OfModel
 from glassbook.cli.long_work import long_work
 from glassbook.cli.options import Device, Json, Weights
 from glassbook.cli.output import print_facts, print_json, print_table
@@ -43,9 +44,7 @@ _MOST_SHOWN = 12
 class Which:
     """Of which dictionary, and on which text labels must hold."""
 
-    dictionary: Annotated[
-        str, typer.Argument(metavar="DICTIONARY", help="A folder with a dictionary and its cards, or a name.")
-    ]
+    dictionary: DictionaryName
     store: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="A harvest to take ordinary text from; without it the model reads --corpus."),
@@ -54,7 +53,7 @@ class Which:
         "alice"
     )
     feature: Annotated[list[int] | None, typer.Option(metavar="N", help="Label this feature; repeatable.")] = None
-    model: Annotated[str, typer.Option(help="The model that the dictionary is of.")] = "smollm2-135m"
+    model: OfModel = None
     dtype: Annotated[str, typer.Option(help="Precision of its weights.")] = "float32"
     device: Device = "cpu"
 
@@ -89,17 +88,18 @@ def label(which: Which, how: How, root: Root = None, as_json: Json = False) -> N
     feature active in?) and fuzzing (which tokens?), beside shuffled text and another feature's label. A judge's figures are
     shown only if it can tell planted features of one word. Ctrl-C keeps what was scored: the same command goes on.
     """
-    from glassbook.cli.features_opening import check_yours
+    from glassbook.cli.features_opening import check_yours, model_of
     from glassbook.features import dictionary_folder, load_dictionary
-    from glassbook.features.labels import open_labels, save_labels
+    from glassbook.features.labels import RuleJudge, open_labels, save_labels
 
     check_yours(which.dictionary)
     settings, folder = how.settings(), dictionary_folder(which.dictionary)
     dictionary = load_dictionary(folder)
-    model = Weights(which.model, which.dtype, which.device).open()
+    name = model_of(which.model, dictionary)
+    model = Weights(name, which.dtype, which.device).open()
     with recorded(Asked("label", asdict(which) | asdict(how), how.seed, MODULES), model, root) as run:
         labelling, facts = _labelling(run, (model, dictionary), which, how.passages, settings)
-        judge = _judge(how.judge, which, model)
+        judge = RuleJudge() if how.judge is None else _judge(how.judge, which, (name, model))
         labels = _made(run, labelling, judge, _features(which, dictionary), folder, facts)
         save_labels(folder, labels)
         _journal(folder, labels.facts).end()
@@ -164,13 +164,11 @@ def _opened(
         yield harvest(model, which.corpus, site, folder, Harvest(tokens=tokens, context=context), report)
 
 
-def _judge(name: str | None, which: Which, model: "Model") -> "Judge":
-    """Return who scores; the dictionary's own model is not opened twice."""
-    from glassbook.features.labels import ModelJudge, RuleJudge
+def _judge(name: str, which: Which, own: tuple[str, "Model"]) -> "Judge":
+    """Return a model that scores; the dictionary's own is not opened twice."""
+    from glassbook.features.labels import ModelJudge
 
-    if name is None:
-        return RuleJudge()
-    return ModelJudge(model if name == which.model else Weights(name, which.dtype, which.device).open())
+    return ModelJudge(own[1] if name == own[0] else Weights(name, which.dtype, which.device).open())
 
 
 def _journal(folder: "Path", facts: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from glassbook.features.belonging import check_belongs, trained_on
 from glassbook.features.cards import Cards, has_cards, open_cards
 from glassbook.features.dictionary import Dictionary
 from glassbook.features.on_text import OnText, corpus_windows, on_text
-from glassbook.features.opening import dictionary_folder, list_dictionaries, open_dictionary
+from glassbook.features.opening import dictionary_folder, known_model, list_dictionaries, open_dictionary
 from glassbook.features.splicing import SiteOrPair, edits_between, every_token, places_of
 from glassbook.models.model import Model
 from glassbook.runs.record import Run
@@ -109,7 +109,7 @@ def open_pair(pair: Pair) -> Opened:
     """
     dictionary = open_dictionary(pair.dictionary)
     sites = places_of(dictionary, asked_site(pair.site))
-    model = Weights(pair.model, pair.dtype, pair.device).open()
+    model = Weights(model_of(pair.model, dictionary), pair.dtype, pair.device).open()
     is_own = check_belongs(dictionary, model.identity, pair.force)
     edits_between(model, dictionary, sites, lambda read, value, span: value, every_token)
     try:
@@ -119,6 +119,19 @@ def open_pair(pair: Pair) -> Opened:
         folder = None
     variance = None if folder is None else _recorded_variance(folder / _EVALUATION)
     return Opened(model, dictionary.to(model.device), sites, is_own, Names.beside(folder), variance)
+
+
+def model_of(named: str | None, dictionary: Dictionary) -> str:
+    """Return which model to open for a dictionary: the one that was named, else the known one that it was trained on.
+
+    Raises InputError where neither is to be had.
+    """
+    found = named if named is not None else known_model(dictionary)
+    if found is None:
+        ours = trained_on(dictionary)
+        said = f"was trained on {ours.label}" if ours.lineage else "does not say which model it is of"
+        raise InputError(f"the dictionary {said}, and that is no known model; name it with --model")
+    return found
 
 
 def say_loss(loss: dict[str, Any]) -> str:

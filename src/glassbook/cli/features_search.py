@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glassbook.cli.features_options import DictionaryName, OfModel
 from glassbook.cli.options import Device, Json, Weights
 from glassbook.cli.output import print_facts, print_json, print_table
 from glassbook.core.errors import InputError
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
 class Question:
     """Where is searched, and for what."""
 
-    dictionary: Annotated[
-        str, typer.Argument(metavar="DICTIONARY", help="A folder with a dictionary and its cards, or a name.")
-    ]
+    dictionary: DictionaryName
     words: Annotated[
         list[str] | None, typer.Argument(metavar="WORDS", help="Words of labels, and of text at the peaks.")
     ] = None
     text: Annotated[str | None, typer.Option(help="What does this text activate? The model reads it.")] = None
     token: Annotated[str | None, typer.Option(help="A token by its exact text, with the blank before it.")] = None
     most: Annotated[int, typer.Option(min=1, help="Features that are listed.")] = 12
-    model: Annotated[str, typer.Option(help="The model that the dictionary is of, for --text.")] = "smollm2-135m"
+    model: OfModel = None
     dtype: Annotated[str, typer.Option(help="Precision of its weights.")] = "float32"
     device: Device = "cpu"
 
@@ -68,6 +67,7 @@ def search(question: Question, as_json: Json = False) -> None:
 
 
 def _found(question: Question, way: str, searcher: "Searcher", cards: "Cards") -> "list[Found]":
+    from glassbook.cli.features_opening import model_of
     from glassbook.features import open_dictionary
     from glassbook.features.labels import features_on_text
 
@@ -75,8 +75,9 @@ def _found(question: Question, way: str, searcher: "Searcher", cards: "Cards") -
         return searcher.words(" ".join(question.words or ()))
     if way == "token":
         return searcher.token(question.token or "")
-    model = Weights(question.model, question.dtype, question.device).open()
-    return features_on_text(open_dictionary(question.dictionary), model, question.text or "", cards)
+    dictionary = open_dictionary(question.dictionary)
+    model = Weights(model_of(question.model, dictionary), question.dtype, question.device).open()
+    return features_on_text(dictionary, model, question.text or "", cards)
 
 
 def _document(found: "Found", labels: "Labels | None", searcher: "Searcher") -> dict[str, Any]:

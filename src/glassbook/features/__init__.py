@@ -18,7 +18,7 @@ from glassbook.features.learning import DictionaryLearner, DictionarySettings
 from glassbook.features.many import ManyLearner
 from glassbook.features.matching_pursuit import MatchingPursuit
 from glassbook.features.matryoshka import MatryoshkaBatchTopK
-from glassbook.features.opening import dictionary_folder, list_dictionaries, open_dictionary, shipped_model
+from glassbook.features.opening import dictionary_folder, known_model, list_dictionaries, open_dictionary, shipped_model
 from glassbook.features.principal_components import PrincipalComponents
 from glassbook.features.random_directions import RandomDirections
 from glassbook.features.splicing import Splice, splice
@@ -55,6 +55,7 @@ __all__ = [
     "Wanted",
     "dictionary_folder",
     "evaluate",
+    "known_model",
     "list_dictionaries",
     "load_dictionary",
     "make_dictionary",

@@ -1,6 +1,8 @@
 """Where a dictionary belongs: the weights it was trained on, and the tokens that its harvest let it see."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -12,8 +14,13 @@ from glassbook.models.identity import Identity
 
 def trained_on(dictionary: Dictionary) -> Identity:
     """Return which weights a dictionary was trained on; unknown where it does not say."""
+    return weights_named(dictionary.facts)
+
+
+def weights_named(facts: Mapping[str, Any]) -> Identity:
+    """Return which weights the facts of a dictionary name; unknown where they name none."""
     try:
-        return msgspec.convert(dictionary.facts["weights"], Identity)
+        return msgspec.convert(facts["weights"], Identity)
     except (KeyError, msgspec.ValidationError):
         return Identity.unknown("unknown weights")
 

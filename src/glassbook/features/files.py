@@ -100,6 +100,11 @@ def load_dictionary(folder: str | Path, dtype: str | torch.dtype = "float32") ->
     return made.to(as_dtype(dtype)).requires_grad_(False)
 
 
+def read_facts(folder: str | Path) -> dict[str, Any]:
+    """Return what is known of the dictionary in a folder, its numbers unread; raise FileFormatError where it holds none."""
+    return _read_record(Path(folder) / RECORD).facts
+
+
 def is_dictionary(folder: str | Path) -> bool:
     """Return whether a folder holds a dictionary, to judge by its files' names."""
     return all((Path(folder) / name).is_file() for name in (RECORD, NUMBERS))

@@ -6,8 +6,9 @@ import torch
 
 from glassbook.core.devices import as_dtype
 from glassbook.core.errors import InputError
+from glassbook.features.belonging import trained_on, weights_named
 from glassbook.features.dictionary import Dictionary
-from glassbook.features.files import is_dictionary, load_dictionary
+from glassbook.features.files import is_dictionary, load_dictionary, read_facts
 from glassbook.features.formats.finding import find_format, import_dictionary
 
 _SHIPPED = Path(__file__).parent / "data"
@@ -49,6 +50,13 @@ def shipped_model(name: str = "bookworm") -> Path:
     if name not in list_models():
         raise InputError(f"no model '{name}' ships with the package; known names: {', '.join(list_models()) or 'none'}")
     return _SHIPPED / name / _MODEL
+
+
+def known_model(dictionary: Dictionary) -> str | None:
+    """Return the known name of the model that a dictionary was trained on, in whatever precision; None for any other model."""
+    lineages = {weights_named(read_facts(_SHIPPED / name)).lineage: name for name in list_dictionaries()}
+    lineage = trained_on(dictionary).lineage
+    return lineages[lineage].partition("/")[0] if lineage in lineages else None
 
 
 def _ours(source: str | Path) -> Path | None:

@@ -5,6 +5,7 @@ its share of every weight, gradient and average, and a block's weights come toge
 2023, 2304.11277).
 """
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,7 +51,17 @@ def joined(device: str = "cpu") -> Iterator[Processes]:
     try:
         yield Processes(rank, size, place)
     finally:
-        distributed.destroy_process_group()
+        leave()
+
+
+def leave() -> None:
+    """Leave the other processes, so that no thread of theirs is left in this one.
+
+    Learners refer to themselves in circles, and one that is not collected keeps the group alive; a thread of gloo that drops its
+    last tensors while Python ends takes the whole process down with SIGABRT, and torchrun then all others.
+    """
+    gc.collect()
+    distributed.destroy_process_group()
 
 
 class DistributedLearner(LanguageLearner):
