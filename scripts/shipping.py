@@ -7,6 +7,7 @@ from pathlib import Path
 
 import glassbook as gb
 from glassbook.files.atomic import write_json
+from glassbook.files.hashes import hash_json
 from glassbook.runs.keeping import kept_record
 
 DATA = Path(__file__).resolve().parents[1] / "src" / "glassbook" / "features" / "data"
@@ -34,8 +35,9 @@ def train(out: str, *words: str) -> Path:
 def keep_record(folder: Path, made: gb.runs.StoredRun) -> None:
     """Write what is kept of a Run into a folder that ships; where things lay is nobody's business but the maker's."""
     record = kept_record(made.record)
-    config = record["asked"]["config"]
-    config["out"] = Path(config["out"]).name
+    asked = record["asked"]
+    asked["config"]["out"] = Path(asked["config"]["out"]).name
+    asked["sha256"] = hash_json([record["kind"], asked["config"], asked["seed"]])
     write_json(folder / "run.json", record)
 
 

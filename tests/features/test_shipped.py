@@ -14,6 +14,7 @@ from glassbook.core.errors import InputError
 from glassbook.features import list_dictionaries, open_dictionary, open_evaluation, splice
 from glassbook.features.metrics.kept import ABSORPTION, PROBING, open_kept
 from glassbook.features.opening import shipped_model
+from glassbook.files.hashes import hash_json
 from glassbook.models.loading.opening import open_model
 from glassbook.text.corpora import open_corpus
 
@@ -72,6 +73,9 @@ def test_a_shipped_dictionary_says_what_it_was_trained_on_and_how(name):
     assert facts["tokens"] > 0 and facts["steps"] > 0
     assert facts["weights"]["fingerprint"] and facts["site"]
     record = json.loads((DATA / name / "run.json").read_text())
+    asked = record["asked"]
+    assert asked["sha256"] == hash_json([record["kind"], asked["config"], asked["seed"]])
+    assert asked["sha256"] != hash_json([record["kind"], asked["config"] | {"out": "elsewhere"}, asked["seed"]])
     assert record["status"] == "done" and record["versions"]["torch"]
     assert record["asked"]["command"][:3] == ["glassbook", "features", "train"]
 
