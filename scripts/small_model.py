@@ -25,11 +25,9 @@ LEARNING = split(f"--steps 5000 --batch 8 --lr 3e-3 --evaluate-every 500 --check
 READ = split("--dtype float32 --values-dtype bfloat16 --mixed 120000")
 LEARNED = split("--documents 0:55 --tokens 1000000")
 HELD_OUT = split("--documents 55: --tokens 60000")
-# These transcoders were trained before directions settled (decisions/018), and so they are made again.
-AS_IT_WAS = "--betas 0.9 0.999 --first-length 0 --first-encoder 1"
-KIND = split(f"--kind skip-transcoder --features 2048 --k 16 {AS_IT_WAS}")
+KIND = split("--kind skip-transcoder --features 2048 --k 16")
 MEASURED = split("--store held-out --model model --loss-contexts 40")
-FED = split(f"--tokens {1500 * 2048} --batch-size 2048 --lr 1e-3")
+FED = split(f"--tokens {4500 * 2048} --batch-size 2048")
 
 
 def trained_model() -> Path:

@@ -60,24 +60,27 @@ class MatchingPursuit(Dictionary):
     @torch.no_grad()
     def _search(self, target: Float[Tensor, "n d_in"]) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
         """Return k directions for each row, and 1 for those that were needed."""
-        directions = self._directions()
-        chosen = torch.zeros(len(target), 0, dtype=torch.int64, device=target.device)
-        taken = target.new_zeros(len(target), 0)
-        rest, length = target, target.norm(dim=-1, keepdim=True)
-        for _ in range(self.k):
-            along = (rest @ directions.T).abs().scatter(-1, chosen, -1.0)
-            chosen = torch.cat([chosen, along.argmax(-1, keepdim=True)], -1)
-            taken = torch.cat([taken, (rest.norm(dim=-1, keepdim=True) > _SMALL * length).float()], -1)
-            rows = directions[chosen] * taken[..., None]
-            rest = target - torch.einsum("nk,nkd->nd", self._fitted(rows, target), rows)
+        directions, (n, d) = self._directions(), target.shape
+        chosen = torch.zeros(n, self.k, dtype=torch.int64, device=target.device)
+        taken = target.new_zeros(n, self.k)
+        # Each step adds one row to what the steps before it gathered and multiplied.
+        rows, products = target.new_zeros(n, self.k, d), target.new_zeros(n, self.k, self.k)
+        rest, length = target, target.norm(dim=-1)
+        for i in range(self.k):
+            along = (rest @ directions.T).abs_().scatter_(-1, chosen[:, :i], -1.0)
+            chosen[:, i] = along.argmax(-1)
+            taken[:, i] = rest.norm(dim=-1) > _SMALL * length
+            rows[:, i] = directions[chosen[:, i]] * taken[:, i, None]
+            so_far = rows[:, : i + 1]
+            with_last = torch.einsum("nkd,nd->nk", so_far, rows[:, i])
+            products[:, i, : i + 1] = products[:, : i + 1, i] = with_last
+            values = _solved(products[:, : i + 1, : i + 1], torch.einsum("nkd,nd->nk", so_far, target))
+            rest = target - torch.einsum("nk,nkd->nd", values, so_far)
         return chosen, taken
 
     def _fitted(self, directions: Float[Tensor, "n k d"], target: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Return the values at which each row's directions come nearest to it."""
-        products = directions @ directions.transpose(1, 2)
-        ridge = _SMALL * torch.eye(directions.shape[1], device=target.device, dtype=target.dtype)
-        along = torch.einsum("nkd,nd->nk", directions, target)
-        return torch.linalg.solve(products + ridge, along)
+        return _solved(directions @ directions.transpose(1, 2), torch.einsum("nkd,nd->nk", directions, target))
 
     def _directions(self) -> Float[Tensor, "n_features d_out"]:
         return self.decoder / self.decoder.norm(dim=-1, keepdim=True).clamp(min=_SMALL)
@@ -85,3 +88,9 @@ class MatchingPursuit(Dictionary):
     def fit(self, sample: Float[Tensor, "n d_in"]) -> None:
         """Take nothing from the sample: the directions are another dictionary's."""
         self.checked(sample)
+
+
+def _solved(products: Float[Tensor, "n k k"], along: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    """Return the least squares values of directions, of which the products with each other and with the row are given."""
+    ridge = _SMALL * torch.eye(along.shape[1], device=along.device, dtype=along.dtype)
+    return torch.linalg.solve(products + ridge, along)
