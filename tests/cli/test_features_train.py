@@ -74,3 +74,26 @@ def test_what_cannot_be_asked_is_one_sentence_and_begins_no_run(cli, tiny, text,
     said = cli("features", "train", tiny, text, *SMALL, "--features", "64", "--out", tmp_path / "out", *changes)
     assert said.is_one_sentence() and words in said.err
     assert list_runs(kind="features-train") == [] and not (tmp_path / "out").exists()
+
+
+def test_a_store_with_one_site_needs_none_named_and_one_with_several_does(cli, tiny):
+    small = ["--features", 32, "--k", 2, "--batch-size", 64]
+    for name, sites in (("one", ["L1.resid_post"]), ("two", ["L0.resid_post", "L1.resid_post"])):
+        asked = [word for site in sites for word in ("--site", site)]
+        assert (
+            cli("features", "harvest", tiny, "alice", *asked, "--tokens", 300, "--context", 32, "--out", name).status
+            == 0
+        )
+    assert cli("features", "train", "--store", "one", *small, "--out", "made").status == 0
+    assert open_dictionary("made").facts["site"] == "L1.resid_post"
+    refused = cli("features", "train", "--store", "two", *small, "--out", "other")
+    assert refused.is_one_sentence() and "holds L0.resid_post, L1.resid_post; choose by --site" in refused.err
+    assert "say by --site" in cli("features", "train", tiny, "alice", *small, "--out", "other").err
+
+
+def test_a_training_that_ran_away_is_called_so(cli, tiny):
+    ask = ["features", "train", tiny, "alice", "--site", "L1.resid_post", "--tokens", 512, "--batch-size", 64]
+    ask += ["--context", 32, "--features", 32, "--k", 2]
+    told, usual = cli(*ask, "--lr", 1e6, "--out", "far"), cli(*ask, "--out", "near")
+    assert told.status == 0 and "less than the mean alone would" in told.err
+    assert "less than the mean" not in usual.err

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import glassbook.cli.features_train_run as run_room
+from activations.store.material import sign
 from conformance.tiny import tiny_model
 from features.samples import same
 from glassbook.activations.store import Harvest, harvest, open_store
@@ -120,7 +121,11 @@ def _spoil(store, what):
         raw[8:12] = b"xxxx"
     elif what == "short":
         raw = raw[:-10]
+    elif what == "bit":
+        raw[start] ^= 1
     shard.write_bytes(raw)
+    if what in ("nan", "header"):
+        sign(shard)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +133,7 @@ def _spoil(store, what):
     [
         ("nan", "the activations hold NaN or infinite numbers"),
         ("header", "is damaged or not what its name says"),
+        ("bit", "its checksum is not the one in the journal"),
         ("short", "fetch it again or harvest into another folder"),
     ],
 )
@@ -152,12 +158,14 @@ def test_what_was_learned_before_a_bad_number_stands_and_goes_on_when_it_is_mend
     at = start + late * whole.shape[1] * 4
     raw[at : at + 4] = b"\x00\x00\xc0\x7f"
     shard.write_bytes(raw)
+    sign(shard)
     said = cli(*ask(store, tmp_path / "out", "--tokens", "4096"))
     assert said.is_one_sentence() and "NaN or infinite" in said.err
     begun = list_runs(kind="features-train")[0]
     steps = checkpoint_steps(find_run(begun.id).folder / "checkpoints")
     assert begun.status == "failed" and steps and steps[-1] >= 4
     shard.write_bytes(kept[shard])
+    sign(shard)
     again = cli(*ask(store, tmp_path / "out", "--tokens", "4096"))
     assert again.status == 0 and "going on with the run" in again.err
     weights = [(tmp_path / name / "dictionary.safetensors").read_bytes() for name in ("whole", "out")]

@@ -217,12 +217,13 @@ def _told(store: "ActivationStore") -> dict[str, str]:
     for site, n in counts["left_out_at"].items():
         if limit := facts["sites"][site]["largest_norm"]:
             left_out += f", {n:,} of a norm beyond {limit:g} at {site}"
+    read = "1 document" if corpus["documents"] == 1 else f"{corpus['documents']:,} documents"
     return {
         "folder": store.folder,
         "weights": store.identity.label,
         "Sites": ", ".join(f"{site} (width {store.width(site)})" for site in store.sites),
         "tokens": f"{store.n_tokens:,} in {store.n_contexts:,} contexts of {facts['settings']['context']}",
-        "corpus": f"{corpus['documents']:,} documents of {corpus['name']} read, licence {corpus['licence']}",
+        "corpus": f"{read} of {corpus['name']} read, licence {corpus['licence']}",
         "left out": left_out,
         "size": f"{counts['bytes'] / _GB:,.3f} GB in {facts['settings']['dtype']}",
         "ended": _ENDED[counts["ended"]],

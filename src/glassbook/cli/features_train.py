@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glassbook.cli.door import tell
 from glassbook.cli.features_train_options import Dictionaries, Keep, Read, Recipe
 from glassbook.cli.options import Json
 from glassbook.cli.output import print_facts, print_json, print_table
@@ -38,6 +39,9 @@ def train(
         for one in found["dictionaries"]
     ]
     print_table(["dictionary", "FVU", "L0", "dead", "folder"], rows, right={"FVU", "L0", "dead"})
+    for one in found["dictionaries"]:
+        if one.get("fvu", 0) > 1:
+            tell(f"note: {one['name']} gives back less than the mean alone would; try a smaller --lr or more steps")
     print_facts({"run": found["run"], "report": found["report"]})
 
 

@@ -22,11 +22,14 @@ SAVED_IN = ("float32", "bfloat16", "float16")
 class Read:
     """Whose activations are learned from."""
 
-    site: Annotated[
-        list[str],
-        typer.Option(metavar="SITE", help="L15.resid_post; a transcoder: what it reads, then what it writes."),
-    ]
     out: Annotated[str, typer.Option(metavar="DIR", help="A new folder for the dictionary, or for one folder of each.")]
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SITE",
+            help="L15.resid_post; a transcoder: what it reads, then what it writes. A --store with one Site needs none.",
+        ),
+    ] = None
     model: Annotated[
         str | None,
         typer.Argument(metavar="MODEL", help="A known name (smollm2-135m), a folder, a .gguf file, or a hub id."),

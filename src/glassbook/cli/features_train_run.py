@@ -86,12 +86,13 @@ class Training:
             kept = "bfloat16" if read.dtype == "int8" else read.dtype
             harvest = Harvest(context=read.context, documents=read_range(read.documents), dtype=kept, seed=asked.seed)
         feeding = Feeding(tokens=read.tokens, batch_size=read.batch_size, seed=asked.seed, harvest=harvest)
-        self.feed = feed_of(model, material, read.site, feeding)
+        sites = read.site or _only_site(material)
+        self.feed = feed_of(model, material, sites, feeding)
         self.data = _data_of(material)
         self.config = asked.config(self.feed, self.data)
         for one in asked.wanted.values():
             # What cannot be made is said before a Run is begun.
-            one.check_sites(len(read.site))
+            one.check_sites(len(sites))
             one.make(*self.feed.widths)
 
     def note(self, run: Run) -> None:
@@ -210,6 +211,16 @@ def _check_place(out: str) -> None:
     place = Path(out)
     if place.exists() and not (place.is_dir() and not any(place.iterdir())):
         raise InputError(f"'{out}' is there already; choose a new folder for --out")
+
+
+def _only_site(material: ActivationStore | Corpus) -> list[str]:
+    """Return the one Site of a store; raise InputError where it is not clear which is meant."""
+    if isinstance(material, Corpus):
+        raise InputError("say by --site whose activations are learned from, such as --site L15.resid_post")
+    held = list(map(str, material.sites))
+    if len(held) != 1:
+        raise InputError(f"the store '{material.folder}' holds {', '.join(held)}; choose by --site")
+    return held
 
 
 def _data_of(material: ActivationStore | Corpus) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def check_belongs(dictionary: Dictionary, identity: Identity, force: bool = Fals
     if ours.lineage != identity.lineage:
         raise DictionaryError(
             f"the dictionary was trained on {ours.label} and this model is {identity.label}, which is not the same model; "
-            "open that one, or use it all the same with force"
+            "open the one it was trained on, or ask for it all the same (force)"
         )
     warnings.warn(
         f"the dictionary was trained on {ours.label} ({ours.dtype}) and is used on {identity.label} ({identity.dtype})",

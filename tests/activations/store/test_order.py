@@ -20,6 +20,7 @@ from glassbook.activations.store.reading import LeftOut, Rows
 from glassbook.activations.store.shards import write_shard
 from glassbook.core.errors import InputError, SiteError
 from glassbook.core.sites import Site
+from glassbook.files.hashes import sha256_file
 from glassbook.training.learner import Stream
 
 WIDTHS = dict(zip(SITES, (32, 48), strict=True))
@@ -41,7 +42,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ActivationStore:
         kept = Rows(values, rows.int() // 40, rows.int() % 40, LeftOut())
         path = place.path(shard_name(number))
         write_shard(path, [kept], contexts, 40, torch.float32)
-        shards.append(Shard(shard_name(number), len(rows), n_contexts, path.stat().st_size, "", 0, "", {}, {}, None))
+        size, checksum = path.stat().st_size, sha256_file(path)
+        shards.append(Shard(shard_name(number), len(rows), n_contexts, size, checksum, 0, "", {}, {}, None))
         begun += n_contexts
     write_journal(place, shards)
     return open_store(folder)

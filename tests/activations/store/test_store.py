@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from activations.store.material import SITES, texts
+from activations.store.material import SITES, sign, texts
 from activations.store.material import settings as small
 from conformance.tiny import tiny_model
 from glassbook.activations.store import ActivationStore, harvest, open_store
@@ -100,12 +100,16 @@ def test_a_shard_that_is_cut_short_or_missing_is_told_on_opening_and_on_going_on
 def _damage(folder: Path, what: str) -> None:
     header = _shard(folder).read_bytes()
     size = int.from_bytes(header[:8], "little")
-    if what == "header":
+    if what == "bit":
+        _shard(folder).write_bytes(header[:-1] + bytes([header[-1] ^ 1]))
+    elif what == "header":
         _shard(folder).write_bytes(header[:8] + b"x" * size + header[8 + size :])
+        sign(_shard(folder))
     elif what == "pointers":
         with open_safetensors(_shard(folder)) as file:
             start = 8 + size + file.tensors["row.position"].start
         _shard(folder).write_bytes(header[:start] + b"\xff\xff\xff\x7f" + header[start + 4 :])
+        sign(_shard(folder))
     elif what == "another":
         other = _shard(folder, 2).read_bytes()
         journal = (folder / "journal.jsonl").read_text().replace(f'"bytes":{len(header)}', f'"bytes":{len(other)}')
@@ -126,6 +130,8 @@ def _damage(folder: Path, what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "words"),
     [
+        ("bit", "000001.safetensors' is damaged: its checksum is not the one in the journal"),
+        ("another", "its checksum is not the one in the journal"),
         ("header", "is damaged or not what its name says"),
         ("pointers", "row.position points at what is not there"),
         ("name", "lists 'shards/000007.safetensors' as shard 1"),

@@ -17,6 +17,7 @@ from glassbook.activations.store.places import Folder, Place
 from glassbook.activations.store.reading import Rows
 from glassbook.core.errors import FileFormatError
 from glassbook.core.sites import Site
+from glassbook.files.hashes import sha256_file
 from glassbook.files.reading import damaged
 from glassbook.files.safetensors import open_safetensors, write_safetensors
 from glassbook.models.identity import tensor_bytes
@@ -124,6 +125,7 @@ class Shards:
         self.row_starts = np.cumsum([0, *(shard.rows for shard in shards)])
         self.context_starts = np.cumsum([0, *(shard.contexts for shard in shards)])
         self._mapped: OrderedDict[int, MappedShard] = OrderedDict()
+        self._whole: set[int] = set()
         self._most = _MOST_MAPPED if isinstance(place, Folder) else 1
 
     def check_sizes(self) -> None:
@@ -141,7 +143,7 @@ class Shards:
             self._mapped.move_to_end(number)
             return self._mapped[number]
         shard = self.shards[number]
-        found = map_shard(self.place.path(shard.name), self.sites, self.dtype)
+        found = map_shard(self._checked(number), self.sites, self.dtype)
         if len(found.row_context) != shard.rows or len(found.lengths) != shard.contexts:
             raise FileFormatError(
                 f"'{self.place}/{shard.name}' is not what the journal says; harvest into another folder"
@@ -150,6 +152,18 @@ class Shards:
         while len(self._mapped) > self._most:
             self._mapped.popitem(last=False)
         return found
+
+    def _checked(self, number: int) -> Path:
+        """Return the file of a shard; raise FileFormatError where its bytes, read once, are not those that were written."""
+        shard = self.shards[number]
+        path = self.place.path(shard.name)
+        if number not in self._whole and sha256_file(path) != shard.sha256:
+            raise FileFormatError(
+                f"'{self.place}/{shard.name}' is damaged: its checksum is not the one in the journal; fetch it again or "
+                "harvest into another folder"
+            )
+        self._whole.add(number)
+        return path
 
     def of_context(self, number: int) -> tuple[int, int]:
         """Return the shard that holds a context, and the context's place in it."""

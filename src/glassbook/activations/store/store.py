@@ -213,7 +213,8 @@ def _of_rows(values: Tensor, shard: MappedShard, rows: slice) -> Int[Tensor, " n
 def open_store(folder: str | Path) -> ActivationStore:
     """Return the store in a folder or at an fsspec URL, as far as it is harvested.
 
-    Raises FileFormatError where there is none, or a shard is missing or cut short; `faults` reads every byte.
+    Raises FileFormatError where there is none, or a shard is missing or cut short. A shard's bytes are held against their
+    checksum when they are first needed; `faults` reads all of them.
     """
     place = as_place(folder)
     facts = read_facts(place)

@@ -88,8 +88,7 @@ def export_dictionary(dictionary: Dictionary, out: str | Path, format_name: str)
 
     Raises DictionaryError for a kind that the format has no word for, InputError for a format that is only read.
     """
-    write = FORMATS.find(format_name).write
-    if write is None:
-        written = ", ".join(name for name in FORMATS if FORMATS.find(name).write)
-        raise InputError(f"the format {format_name} is only read here; those that are written are {written}")
-    return write(dictionary, Path(out))
+    writers = {name: write for name in FORMATS if (write := FORMATS.find(name).write)}
+    if format_name not in writers:
+        raise InputError(f"no dictionary is written in the format '{format_name}'; choose {', '.join(writers)}")
+    return writers[format_name](dictionary, Path(out))
