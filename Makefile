@@ -37,7 +37,7 @@ oracles: .venv/tests.stamp ## rebuild the golden files with the peers, each in a
 
 bench: install ## the benchmarks, each contender in a process and an environment of its own
 	@bash benchmarks/install.sh
-	@for part in forward capture generation sweep training dictionaries cards notebook startup; do $(BIN)/python benchmarks/$$part.py; done
+	@for part in forward capture generation sweep training dictionaries text_to_dictionary cards notebook startup; do $(BIN)/python benchmarks/$$part.py; done
 	@$(BIN)/python benchmarks/results.py
 
 install: .venv/install.stamp ## the environment in .venv, pinned by constraints.txt
